@@ -1,0 +1,83 @@
+// Package bootstrap is the vocabulary that programs and the registry daemon
+// share: how a name is looked up and checked in, and how jobs are managed.
+//
+// The registry is an ordinary XPC service. Every request is a dictionary with
+// KeyOp; every reply carries the routine's own keys or, when it failed, an
+// int64 under KeyError and a sentence under KeyReason. This package holds names
+// and rules only; it imports nothing of the project and does no I/O.
+package bootstrap
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// Name under which every registry can be reached by the ordinary API. It is
+// answered by the client library itself: the connection goes to the registry socket.
+const RegistryName = "org.openxpc.registry"
+
+// Environment variables. EnvRegistry is the path of the registry's socket;
+// EnvBootstrapFD is the number of the connected socket that a launched job inherits.
+const (
+	EnvRegistry    = "XPC_REGISTRY"
+	EnvBootstrapFD = "XPC_BOOTSTRAP_FD"
+)
+
+// Keys of requests and replies.
+const (
+	KeyOp       = "op"       // string: one of the Op constants
+	KeyError    = "error"    // int64 Code, absent on success
+	KeyReason   = "reason"   // string, one sentence
+	KeyName     = "name"     // string: service name
+	KeyEndpoint = "endpoint" // endpoint: where clients dial
+	KeyListener = "listener" // fd: the listening socket, handed over at check-in
+	KeyLabel    = "label"    // string: job label
+	KeyPath     = "path"     // string: absolute path of a job file
+)
+
+// Routines for programs. A look-up subscribes the caller to the name: when it
+// is gone for good, the registry sends OpGone with KeyName and KeyReason.
+const (
+	OpLookUp   = "look-up"   // name -> endpoint
+	OpCheckIn  = "check-in"  // name -> listener, endpoint
+	OpCheckOut = "check-out" // name -> nothing: the listener was cancelled, the name stays with the registry
+	OpGone     = "gone"      // sent by the registry
+)
+
+// Code says why a routine failed; the numbers are those of launchd's bootstrap.h (R213).
+type Code int64
+
+// The codes of R213, and BadRequest for a request that makes no sense.
+const (
+	NotPrivileged  Code = 1100
+	NameInUse      Code = 1101
+	UnknownService Code = 1102
+	ServiceActive  Code = 1103
+	BadRequest     Code = 1104
+)
+
+// MaxName is the longest service name in bytes (R213).
+const MaxName = 127
+
+// ErrBadName is wrapped by every error of CheckName.
+var ErrBadName = errors.New("bad service name")
+
+// CheckName says whether name can be a service name: 1 to MaxName bytes of
+// UTF-8 without control characters or slashes.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%w: it is empty", ErrBadName)
+	case len(name) > MaxName:
+		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrBadName, len(name), MaxName)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("%w: %q is not UTF-8", ErrBadName, name)
+	}
+	for _, r := range name {
+		if r < ' ' || r == 0x7f || r == '/' {
+			return fmt.Errorf("%w: %q contains %q", ErrBadName, name, r)
+		}
+	}
+	return nil
+}
