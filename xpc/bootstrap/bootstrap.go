@@ -4,7 +4,8 @@
 // The registry is an ordinary XPC service. Every request is a dictionary with
 // KeyOp; every reply carries the routine's own keys or, when it failed, an
 // int64 under KeyError and a sentence under KeyReason. This package holds names
-// and rules only; it imports nothing of the project and does no I/O.
+// and rules only; it imports nothing of the project, reads the environment for
+// [Paths] and does no other I/O.
 package bootstrap
 
 import (
@@ -55,7 +56,30 @@ const (
 	UnknownService Code = 1102
 	ServiceActive  Code = 1103
 	BadRequest     Code = 1104
+	OverQuota      Code = 1105 // launchd's NO_MEMORY: a limit of the registry is reached
+	BadJob         Code = 1200 // ours: a job file with errors; KeyReason names file, line and column
 )
+
+// String is the code's name in words.
+func (c Code) String() string {
+	switch c {
+	case NotPrivileged:
+		return "not privileged"
+	case NameInUse:
+		return "name in use"
+	case UnknownService:
+		return "unknown service"
+	case ServiceActive:
+		return "service active"
+	case BadRequest:
+		return "bad request"
+	case OverQuota:
+		return "over quota"
+	case BadJob:
+		return "bad job file"
+	}
+	return fmt.Sprintf("error %d", int64(c))
+}
 
 // MaxName is the longest service name in bytes (R213).
 const MaxName = 127
