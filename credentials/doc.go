@@ -1,0 +1,38 @@
+// Package credentials says who is at the other end of a Unix socket.
+//
+// Its one type is [Credentials]: process id, effective user and group id, as
+// the kernel recorded them. There are two sources, and they answer different
+// questions:
+//
+//   - [FromSocket] tells who connected (or who called listen): the kernel takes
+//     the note once and never changes it (R196). A socket that a process
+//     inherited, or was handed, still names the process that connected it.
+//   - [ParseCredentials] tells who sent one message, on systems where the kernel
+//     attaches that to messages; [EnableReceive] asks for it and
+//     [AppendCredentials] attaches this process's own effective ids.
+//
+// # Which system gives what
+//
+//	           FromSocket          pid           per message   process handle
+//	linux      SO_PEERCRED         yes           yes           PeerPidfd
+//	freebsd    LOCAL_PEERCRED      13.0 and up   no            no
+//	dragonfly  LOCAL_PEERCRED      no (0)        no            no
+//	openbsd    SO_PEERCRED         yes           no            no
+//	netbsd     LOCAL_PEEREID       yes           no            no
+//	darwin     LOCAL_PEERCRED      LOCAL_PEERPID no            no
+//
+// What a kernel cannot say is the error [ErrUnsupported], never a zero value
+// that looks like root.
+//
+// # Limitations
+//
+// Process ids are used again (R197): never let one decide what a peer may do.
+// On Linux [PeerPidfd] gives a handle that cannot change its meaning; elsewhere
+// only the user and group ids are facts to decide by.
+//
+// All functions may be called from any goroutine. None keeps a descriptor that
+// it was given, and none closes one.
+//
+// Apple's names: xpc_connection_get_pid, get_euid, get_egid and get_asid
+// (R195 to R200) are answered from here.
+package credentials

@@ -1,0 +1,33 @@
+package credentials_test
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/openxpc/openxpc/credentials"
+)
+
+func ExampleCredentials() {
+	nobody := credentials.Unknown()
+	somebody := credentials.Credentials{PID: 4190, UID: 1000, GID: 100}
+	fmt.Println(nobody)
+	fmt.Println(somebody, somebody == nobody)
+	// Output:
+	// pid unknown uid unknown gid unknown
+	// pid 4190 uid 1000 gid 100 false
+}
+
+func ExampleFromSocket() {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
+	peer, err := credentials.FromSocket(fds[0])
+	fmt.Println(peer.UID == os.Geteuid(), peer.GID == os.Getegid(), err)
+	// Output: true true <nil>
+}
