@@ -1,0 +1,63 @@
+package registry_test
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/openxpc/openxpc/registry"
+)
+
+func ExampleParseJob() {
+	job, err := registry.ParseJob("/etc/xpc/echo.json", []byte(`{
+		"Label": "com.example.echo",
+		"Program": "../bin/echo",
+		"MachServices": {"com.example.echo": true},
+		"KeepAlive": true
+	}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(job.Label, job.Program, job.MachServices)
+	for _, w := range job.Warnings {
+		fmt.Println("warning:", w)
+	}
+	// Output:
+	// com.example.echo /etc/bin/echo [com.example.echo]
+	// warning: 5:3: key "KeepAlive" is not acted on: the job is started when a client needs it
+}
+
+func ExampleJob() {
+	job, _ := registry.ParseJob("/j", []byte(`{"Label": "a", "ProgramArguments": ["sleep", "9"]}`))
+	fmt.Println(job.Program, job.Arguments, job.ThrottleInterval)
+	// Output: sleep [sleep 9] 10s
+}
+
+func ExampleJobError() {
+	_, err := registry.ParseJob("bad.json", []byte("{\n  \"Lable\": \"a\"\n}"))
+	fmt.Println(err)
+	var bad *registry.JobError
+	if errors.As(err, &bad) {
+		fmt.Println(len(bad.Findings), "findings")
+	}
+	// Output:
+	// bad.json:1:1: "Label" is missing: every job needs a name of its own (and 2 more). Nothing was loaded.
+	// 3 findings
+}
+
+func ExampleFinding() {
+	f := registry.Finding{Line: 7, Column: 8, Key: "Label", Text: `duplicate key "Label" (first at line 4)`}
+	fmt.Println(f.Severity, f)
+	// Output: error 7:8: duplicate key "Label" (first at line 4)
+}
+
+func ExampleFindings() {
+	all := registry.Findings{{Severity: registry.Error}, {Severity: registry.Warning}}
+	fmt.Println(len(all.Errors()), len(all.Warnings()))
+	// Output: 1 1
+}
+
+func ExampleSeverity() {
+	fmt.Println(registry.Error, registry.Warning)
+	// Output: error warning
+}

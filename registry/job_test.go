@@ -1,0 +1,191 @@
+package registry
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const head = `<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<plist version="1.0">
+`
+
+const wholeXML = head + `<dict>
+	<key>Label</key>             <string>com.example.echo</string>
+	<key>ProgramArguments</key>  <array><string>../bin/echo</string><string>-v</string></array>
+	<key>MachServices</key>
+	<dict>
+		<key>com.example.echo</key>   <true/>
+		<key>com.example.admin</key>  <dict><key>ResetAtClose</key><false/></dict>
+		<key>com.example.off</key>    <false/>
+	</dict>
+	<key>EnvironmentVariables</key>
+	<dict><key>MODE</key><string>a &amp; b</string><key>N</key><integer>5</integer></dict>
+	<key>WorkingDirectory</key>  <string>/srv</string>
+	<key>StandardOutPath</key>   <string>out.log</string>
+	<key>StandardErrorPath</key> <string>/var/log/err</string>
+	<key>RunAtLoad</key>         <true/>
+	<key>ThrottleInterval</key>  <integer>0</integer>
+	<key>KeepAlive</key>         <true/>
+</dict>
+</plist>
+`
+
+const wholeJSON = `{
+  "Label": "com.example.echo",
+  "ProgramArguments": ["../bin/echo", "-v"],
+  "MachServices": {"com.example.echo": true, "com.example.admin": {"ResetAtClose": false}, "com.example.off": false},
+  "EnvironmentVariables": {"MODE": "a & b", "N": 5},
+  "WorkingDirectory": "/srv",
+  "StandardOutPath": "out.log",
+  "StandardErrorPath": "/var/log/err",
+  "RunAtLoad": true,
+  "ThrottleInterval": 0,
+  "KeepAlive": true
+}`
+
+func TestBothFormatsSayTheSame(t *testing.T) {
+	want := &Job{
+		Label:             "com.example.echo",
+		Path:              "/etc/jobs/echo",
+		Program:           "/etc/bin/echo",
+		Arguments:         []string{"../bin/echo", "-v"},
+		MachServices:      []string{"com.example.admin", "com.example.echo"},
+		Environment:       map[string]string{"MODE": "a & b"},
+		WorkingDirectory:  "/srv",
+		StandardOutPath:   "/etc/jobs/out.log",
+		StandardErrorPath: "/var/log/err",
+		RunAtLoad:         true,
+		ThrottleInterval:  0,
+	}
+	for format, data := range map[string]string{"XML": wholeXML, "JSON": wholeJSON, "with a byte order mark": "\ufeff" + wholeXML} {
+		got, err := ParseJob("/etc/jobs/echo", []byte(data))
+		if err != nil {
+			t.Errorf("%s: %v", format, err)
+			continue
+		}
+		warned := ""
+		for _, w := range got.Warnings {
+			warned += w.Key + " "
+		}
+		if want := "MachServices.com.example.admin.ResetAtClose EnvironmentVariables.N KeepAlive "; warned != want {
+			t.Errorf("%s warns about %q, want %q", format, warned, want)
+		}
+		got.Warnings = nil
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", format, diff)
+		}
+	}
+}
+
+func TestProgram(t *testing.T) {
+	tests := []struct{ why, json, program, argv string }{
+		{"Program is a path, also when it looks like a word", `"Program": "echo"`, "/etc/jobs/echo", "echo"},
+		{"Program is executed, the arguments are argv (launchd.plist)", `"Program": "/bin/sh", "ProgramArguments": ["mysh", "-c"]`, "/bin/sh", "mysh -c"},
+		{"a bare word is looked for in PATH, as launchd does", `"ProgramArguments": ["sleep", "9"]`, "sleep", "sleep 9"},
+		{"a slash makes it a path", `"ProgramArguments": ["./run"]`, "/etc/jobs/run", "./run"},
+	}
+	for _, tt := range tests {
+		j, err := ParseJob("/etc/jobs/x.json", []byte(`{"Label":"x",`+tt.json+`}`))
+		if err != nil {
+			t.Fatalf("%s: %v", tt.why, err)
+		}
+		if got := strings.Join(j.Arguments, " "); j.Program != tt.program || got != tt.argv {
+			t.Errorf("%s: got %s (%s), want %s (%s)", tt.why, j.Program, got, tt.program, tt.argv)
+		}
+		if j.ThrottleInterval != 10*time.Second {
+			t.Errorf("without ThrottleInterval: %v, want R220's ten seconds", j.ThrottleInterval)
+		}
+	}
+}
+
+func TestLoadJob(t *testing.T) {
+	dir := t.TempDir()
+	good := filepath.Join(dir, "good.plist")
+	big := filepath.Join(dir, "big.json")
+	fifo := filepath.Join(dir, "fifo")
+	write(t, good, wholeXML)
+	write(t, big, `{"Label":"`+strings.Repeat("x", MaxFile)+`"}`)
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if j, err := LoadJob(good); err != nil || j.Program != filepath.Join(filepath.Dir(dir), "bin/echo") {
+		t.Errorf("a program is relative to the file's folder: %v, %v", j, err)
+	}
+	for path, want := range map[string]string{
+		filepath.Join(dir, "none"): "no such file",
+		fifo:                       "not a regular file",
+		dir:                        "not a regular file",
+		big:                        "more than 1048576 bytes",
+	} {
+		_, err := LoadJob(path)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("got %v, want an error that names %s and says %q", err, path, want)
+		}
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func FuzzParseJob(f *testing.F) {
+	f.Add([]byte(wholeXML))
+	f.Add([]byte(wholeJSON))
+	f.Add([]byte(`{"Label":"a","Program":"b","MachServices":{"CF$UID":1}}`))
+	f.Add([]byte(head + `<dict><key>Label</key><string><![CDATA[x]]></string><key>Program</key><string>a<!-- -->b</string></dict></plist>`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		j, err := ParseJob("/j", data)
+		var bad *JobError
+		switch {
+		case err == nil:
+			if j.Label == "" || j.Program == "" || len(j.Arguments) == 0 {
+				t.Errorf("a job without label or program was accepted: %+v", j)
+			}
+		case !errors.As(err, &bad) || len(bad.Findings.Errors()) == 0:
+			t.Errorf("got %v, want a JobError with an error in it", err)
+		case bad.Findings[0].Line < 1 || bad.Findings[0].Column < 1:
+			t.Errorf("there is no such place: %v", err)
+		}
+		if err == nil {
+			agree(t, data, j)
+		}
+	})
+}
+
+// agree holds the decoder's reading against the checks' reading of the same
+// bytes: what was checked must be what is used.
+func agree(t *testing.T, data []byte, j *Job) {
+	root, _, err := read([]byte(strings.TrimPrefix(string(data), "\ufeff")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := 0
+	for _, m := range root.members {
+		switch m.key {
+		case "Label":
+			if m.value.text != j.Label {
+				t.Errorf("checked label %q, used %q", m.value.text, j.Label)
+			}
+		case "MachServices":
+			for _, s := range m.value.members {
+				if s.value.text != "false" {
+					services++
+				}
+			}
+		}
+	}
+	if services != len(j.MachServices) {
+		t.Errorf("checked %d services, used %q", services, j.MachServices)
+	}
+}

@@ -1,0 +1,108 @@
+package registry
+
+import "strings"
+
+// key is what is known of one key at the root of a job file.
+type key struct {
+	kinds []kind // accepted types of a key that is acted on; none for the others
+	note  string // of a key that is not acted on: what to do instead, or ""
+}
+
+const obsolete = "remove it"
+
+// keys are launchd's, all of them: a file written for macOS is understood, and
+// what has no effect here is said.
+var keys = map[string]key{
+	"Label":                {kinds: []kind{stringKind}},
+	"Program":              {kinds: []kind{stringKind}},
+	"ProgramArguments":     {kinds: []kind{arrayKind}},
+	"MachServices":         {kinds: []kind{dictKind}},
+	"EnvironmentVariables": {kinds: []kind{dictKind}},
+	"WorkingDirectory":     {kinds: []kind{stringKind}},
+	"StandardOutPath":      {kinds: []kind{stringKind}},
+	"StandardErrorPath":    {kinds: []kind{stringKind}},
+	"RunAtLoad":            {kinds: []kind{boolKind}},
+	"ThrottleInterval":     {kinds: []kind{integerKind}},
+
+	"AbandonProcessGroup":         {},
+	"AssociatedBundleIdentifiers": {note: obsolete},
+	"BundleProgram":               {note: "use Program"},
+	"Debug":                       {},
+	"Disabled":                    {},
+	"EnableGlobbing":              {note: "write the arguments out"},
+	"EnablePressuredExit":         {},
+	"EnableTransactions":          {},
+	"ExitTimeOut":                 {note: "it is 5 seconds"},
+	"GroupName":                   {},
+	"HardResourceLimits":          {},
+	"HopefullyExitsFirst":         {note: obsolete},
+	"HopefullyExitsLast":          {note: obsolete},
+	"InitGroups":                  {},
+	"KeepAlive":                   {note: "the job is started when a client needs it"},
+	"LaunchEvents":                {},
+	"LaunchOnlyOnce":              {},
+	"LegacyTimers":                {note: obsolete},
+	"LimitLoadFromHardware":       {},
+	"LimitLoadFromHosts":          {},
+	"LimitLoadToHardware":         {},
+	"LimitLoadToHosts":            {},
+	"LimitLoadToSessionType":      {},
+	"LowPriorityBackgroundIO":     {},
+	"LowPriorityIO":               {},
+	"MaterializeDatalessFiles":    {note: obsolete},
+	"Nice":                        {},
+	"OnDemand":                    {note: obsolete},
+	"ProcessType":                 {},
+	"QueueDirectories":            {},
+	"RootDirectory":               {},
+	"ServiceIPC":                  {note: obsolete},
+	"SessionCreate":               {note: "every job has a session of its own"},
+	"Sockets":                     {},
+	"SoftResourceLimits":          {},
+	"StandardInPath":              {note: "it is /dev/null"},
+	"StartCalendarInterval":       {note: "use cron or a systemd timer"},
+	"StartInterval":               {note: "use cron or a systemd timer"},
+	"StartOnMount":                {},
+	"TimeOut":                     {note: obsolete},
+	"Umask":                       {},
+	"UserName":                    {},
+	"WaitForDebugger":             {},
+	"WatchPaths":                  {},
+	"inetdCompatibility":          {},
+}
+
+// similar finds the known key that an unknown one was meant to be, or "".
+func similar(unknown string) string {
+	const longest = 64 // longer than every key; the effort is the attacker's choice otherwise
+	if len(unknown) > longest {
+		return ""
+	}
+	best, distance := "", len(unknown)/3+2
+	for name := range keys {
+		d := editDistance(strings.ToLower(unknown), strings.ToLower(name))
+		if d < distance || d == distance && best != "" && name < best {
+			best, distance = name, d
+		}
+	}
+	return best
+}
+
+// editDistance counts the characters to add, drop or replace (Levenshtein).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
