@@ -1,0 +1,413 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/openxpc/openxpc/credentials"
+)
+
+// ErrClosed is what Wait returns, and Closed is told, when this side closed the connection.
+var ErrClosed = errors.New("transport: connection closed")
+
+// Outcome is what a Receiver found in a frame; the bits may be combined.
+type Outcome uint8
+
+const (
+	// Replied: the frame completed a Waiter.
+	Replied Outcome = 1 << iota
+	// Work: the Receiver has work to run; the reading goroutine calls Work.
+	Work
+	// Pause: read no more until Resume. Callers in Wait read on.
+	Pause
+)
+
+// Receiver is told what arrives on a Conn.
+type Receiver interface {
+	// Receive gets each frame in order; calls never overlap. It must not block
+	// and must not run user code: it is called with the reading role held. With
+	// inline false it must not answer Work (a waiting caller is reading).
+	Receive(f *Frame, inline bool) Outcome
+	// Work runs what Receive left to run. The reading role may pass to another
+	// goroutine meanwhile, so Receive can be called while Work runs.
+	Work()
+	// Closed is called once, after the last frame, when the peer or an error
+	// ended the connection; not after Close. io.EOF is the ordinary end.
+	Closed(err error)
+}
+
+// Conn is one end of a connection. All methods may be called from any goroutine.
+// A Conn that is never closed leaks its socket.
+type Conn struct {
+	m    medium
+	recv Receiver
+	opts Options
+
+	mu   sync.Mutex // guards role and line; never held across I/O
+	role readRole
+	line []*Waiter // the role's callers in waiting, first come first served
+
+	in inbox // touched by the holder of the reading role only
+	w  outbox
+
+	users atomic.Int32 // who may be inside the medium; the last one closes it
+}
+
+func newConn(o Options) *Conn {
+	c := &Conn{opts: o.withDefaults()}
+	c.users.Store(1)
+	c.w.conn = c
+	return c
+}
+
+// Start begins receiving. It is called once; until then nothing is read.
+func (c *Conn) Start(r Receiver) {
+	c.recv = r
+	c.decide((*readRole).start)
+}
+
+// Peer says who is at the other end, as the kernel recorded it at connect.
+func (c *Conn) Peer() (credentials.Credentials, error) { return c.m.peer() }
+
+// Close ends the connection: what can be written without blocking is, the rest
+// is dropped and its descriptors closed. A running Work is not waited for. More
+// calls do nothing.
+func (c *Conn) Close() {
+	if c.end(nil) {
+		c.w.end(true)
+		c.m.shutdown()
+		c.release()
+	}
+}
+
+// end makes the role final and reports whether this call did it.
+func (c *Conn) end(held *uint32) bool {
+	c.mu.Lock()
+	if c.role.closed || (held != nil && !c.role.holds(*held)) {
+		c.mu.Unlock()
+		return false
+	}
+	c.role.close()
+	line := append([]*Waiter(nil), c.line...)
+	c.mu.Unlock()
+	for _, w := range line {
+		w.signal()
+	}
+	return true
+}
+
+// fail ends the connection from the reading side.
+func (c *Conn) fail(term uint32, err error) {
+	if !c.end(&term) {
+		return
+	}
+	c.w.end(false)
+	c.m.shutdown()
+	c.in.drop()
+	c.release()
+	c.recv.Closed(err)
+}
+
+func (c *Conn) retain() { c.users.Add(1) }
+
+func (c *Conn) release() {
+	if c.users.Add(-1) == 0 {
+		c.in.drop()
+		c.m.close()
+	}
+}
+
+// decide asks the role under the lock and carries out what it answers. It
+// reports whether the holder may go on.
+func (c *Conn) decide(ask func(*readRole) next) bool {
+	c.mu.Lock()
+	do := ask(&c.role)
+	var lead *Waiter
+	if do == handToNext {
+		lead = c.line[0]
+		c.line = append(c.line[:0], c.line[1:]...)
+		lead.leads, lead.term = true, c.role.term
+	}
+	if do == startOne || do == handToNext {
+		c.retain() // the new holder's
+	}
+	term := c.role.term
+	c.mu.Unlock()
+	switch do {
+	case startOne:
+		// Ends when the connection rests, is parked or closed; nobody waits for it.
+		go c.readAlone(term)
+	case handToNext:
+		lead.signal()
+	case armPoller:
+		c.m.arm(true, false)
+	case armAndTick:
+		c.m.arm(true, false)
+		c.m.startTicking()
+	}
+	return do == carryOn
+}
+
+// ready is called by the poller.
+func (c *Conn) ready(in, out bool) {
+	if out {
+		c.w.writable()
+	}
+	if in {
+		c.decide((*readRole).ready)
+	}
+}
+
+// tick is called by the ticker.
+func (c *Conn) tick() (keep bool) {
+	c.decide(func(r *readRole) (do next) {
+		do, keep = r.tick()
+		return do
+	})
+	return keep
+}
+
+// Resume undoes a Pause.
+func (c *Conn) Resume() { c.decide((*readRole).resume) }
+
+func (c *Conn) readAlone(term uint32) {
+	defer c.release()
+	c.read(term, nil, nil)
+}
+
+// Waiter is a caller that waits for one completion. It may be used again after
+// Reset. The zero value is not usable: NewWaiter.
+type Waiter struct {
+	done  atomic.Bool
+	wake  chan struct{}
+	leads bool // guarded by Conn.mu: the reading role was handed to this waiter
+	term  uint32
+}
+
+// NewWaiter returns a Waiter that is not complete.
+func NewWaiter() *Waiter { return &Waiter{wake: make(chan struct{}, 1)} }
+
+// Complete ends the wait; it may be called from any goroutine, once.
+func (w *Waiter) Complete() {
+	w.done.Store(true)
+	w.signal()
+}
+
+// Completed says whether Complete was called.
+func (w *Waiter) Completed() bool { return w.done.Load() }
+
+// Woken is signalled by Complete, and now and then for no reason: ask Completed.
+func (w *Waiter) Woken() <-chan struct{} { return w.wake }
+
+// Reset makes a completed Waiter usable again.
+func (w *Waiter) Reset() {
+	w.done.Store(false)
+	select {
+	case <-w.wake:
+	default:
+	}
+}
+
+func (w *Waiter) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Wait returns nil when w is complete, ctx's error when that comes first, and
+// ErrClosed when the connection ended (w may be completed later by others).
+// While it waits it reads, if nobody else does: the Receiver is then called on
+// this goroutine, its Work never.
+func (c *Conn) Wait(ctx context.Context, w *Waiter) error {
+	term, reads, err := c.join(w)
+	if err != nil {
+		return err
+	}
+	for {
+		if reads {
+			served := c.read(term, w, ctx)
+			c.release()
+			if served {
+				return nil
+			}
+		}
+		if w.Completed() {
+			return c.quit(w, nil)
+		}
+		if c.closed() {
+			return c.quit(w, ErrClosed)
+		}
+		select {
+		case <-w.wake:
+		case <-ctx.Done():
+			return c.quit(w, ctx.Err())
+		}
+		c.mu.Lock()
+		reads, term = w.leads, w.term
+		w.leads = false
+		c.mu.Unlock()
+	}
+}
+
+func (c *Conn) closed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.role.closed
+}
+
+// join takes the role, counted as a user of the medium, or a place in line.
+func (c *Conn) join(w *Waiter) (term uint32, reads bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.role.closed {
+		return 0, false, ErrClosed
+	}
+	term, reads = c.role.join()
+	if reads {
+		c.retain()
+	} else {
+		c.line = append(c.line, w)
+	}
+	return term, reads, nil
+}
+
+// quit leaves the line, or passes on a role that came too late.
+func (c *Conn) quit(w *Waiter, err error) error {
+	led := false
+	c.decide(func(r *readRole) next {
+		if led = w.leads; led {
+			w.leads = false
+			return r.leave(w.term, true)
+		}
+		for i, x := range c.line {
+			if x == w {
+				c.line = append(c.line[:i], c.line[i+1:]...)
+				r.quit()
+				break
+			}
+		}
+		return standDown
+	})
+	if led {
+		c.release()
+	}
+	if w.Completed() {
+		return nil
+	}
+	return err
+}
+
+// read holds the reading role until it is gone, nobody needs it, or w is
+// complete: then it says so. w is nil for a reader.
+func (c *Conn) read(term uint32, w *Waiter, ctx context.Context) (served bool) {
+	for {
+		var seen traffic
+		done, err := c.deliver(term, w, &seen)
+		if done {
+			return w != nil && w.Completed()
+		}
+		if err == nil {
+			c.cork(false)
+			if !c.mayBlock(term, ctx, seen.replies && !seen.others) {
+				return false
+			}
+			err = c.in.fill(c.m)
+		}
+		switch err {
+		case nil:
+		case errAgain:
+			c.park(term, w)
+			return false
+		default:
+			c.fail(term, err)
+			return false
+		}
+	}
+}
+
+// traffic is what was delivered since the reader last blocked.
+type traffic struct{ replies, others bool }
+
+// deliver hands over every whole frame in the buffer. done says that the role is given up.
+func (c *Conn) deliver(term uint32, w *Waiter, seen *traffic) (done bool, err error) {
+	var f Frame
+	for {
+		ok, err := c.in.next(&f, &c.opts)
+		if err != nil || !ok {
+			return false, err
+		}
+		c.cork(c.in.holdsFrame())
+		out := c.recv.Receive(&f, w == nil)
+		seen.replies = seen.replies || out&Replied != 0
+		seen.others = seen.others || out&Replied == 0
+		if out&Work != 0 && !c.work(term) {
+			return true, nil
+		}
+		if out&Pause != 0 && !c.pause(term) {
+			return true, nil
+		}
+		if w != nil && w.Completed() {
+			c.leave(term)
+			return true, nil
+		}
+	}
+}
+
+// work runs the receiver's work and reports whether the role is still ours.
+func (c *Conn) work(term uint32) bool {
+	c.mu.Lock()
+	tick := c.role.startWork()
+	c.mu.Unlock()
+	if tick {
+		c.m.startTicking()
+	}
+	c.recv.Work()
+	return c.decide(func(r *readRole) next { return r.endWork(term) })
+}
+
+func (c *Conn) pause(term uint32) bool {
+	c.cork(false)
+	return c.decide(func(r *readRole) next { return r.pause(term) })
+}
+
+// leave gives up a caller's role; frames may remain in the buffer.
+func (c *Conn) leave(term uint32) {
+	left := c.in.holdsFrame()
+	if !left {
+		c.cork(false)
+		c.in.shrink()
+	}
+	c.decide(func(r *readRole) next { return r.leave(term, left) })
+}
+
+// mayBlock says whether this goroutine may wait for more.
+func (c *Conn) mayBlock(term uint32, ctx context.Context, repliesOnly bool) bool {
+	if ctx != nil && ctx.Err() != nil {
+		c.leave(term)
+		return false
+	}
+	c.in.shrink()
+	return c.decide(func(r *readRole) next { return r.beforeBlocking(term, repliesOnly) })
+}
+
+// park gives the connection to the poller; a caller goes to wait in line.
+func (c *Conn) park(term uint32, w *Waiter) {
+	c.in.shrink()
+	c.decide(func(r *readRole) next {
+		if w != nil && r.holds(term) {
+			c.line = append(c.line, w)
+		}
+		return r.wouldBlock(term)
+	})
+}
+
+// cork holds back what is appended while more frames wait to be received. Only the reading role calls it.
+func (c *Conn) cork(on bool) {
+	if c.in.corked != on {
+		c.in.corked = on
+		c.w.cork(on)
+	}
+}

@@ -1,0 +1,53 @@
+package transport
+
+import (
+	"errors"
+
+	"github.com/openxpc/openxpc/credentials"
+)
+
+// errAgain: nothing to read, or no room to write, at this moment.
+var errAgain = errors.New("transport: would block")
+
+// medium is what a Conn runs over: a socket, or memory. One goroutine at a time
+// receives, one at a time sends; the others may be called from anywhere.
+type medium interface {
+	// recv reads into b. With wait it may block for about a millisecond. It
+	// returns errAgain when nothing came and io.EOF at the end.
+	recv(b []byte, in *incoming, wait bool) (int, error)
+	// send writes some of head and then body, with the files on the first byte.
+	// It never blocks: errAgain says that nothing was taken.
+	send(head, body []byte, files []*Descriptor, identify bool) (int, error)
+	// arm asks for one call of Conn.ready each.
+	arm(in, out bool)
+	// startTicking has Conn.tick called about every millisecond until it returns false.
+	startTicking()
+	// shutdown wakes whoever receives and tells the peer; close frees. Both once.
+	shutdown()
+	close()
+	// peer says who is at the other end, as of connect.
+	peer() (credentials.Credentials, error)
+}
+
+// incoming gathers what arrives beside the bytes. Only the reading role touches it.
+type incoming struct {
+	files  []*Descriptor
+	sender credentials.Credentials
+}
+
+func (in *incoming) takeFiles(n int) []*Descriptor {
+	if n == 0 {
+		return nil
+	}
+	taken := append([]*Descriptor(nil), in.files[:n]...)
+	rest := copy(in.files, in.files[n:])
+	clear(in.files[rest:])
+	in.files = in.files[:rest]
+	return taken
+}
+
+func closeAll(files []*Descriptor) {
+	for _, d := range files {
+		d.Close()
+	}
+}

@@ -1,0 +1,110 @@
+package transport
+
+import (
+	"sync"
+)
+
+// The process has one poller while it has sockets to watch. It reports each
+// direction once per arm, on a goroutine of its own, to functions that do not block.
+var shared struct {
+	mu      sync.Mutex // guards the rest and every pollEntry; held across epoll_ctl and kevent, which do not block
+	poller  *poller
+	entries map[int32]*pollEntry
+	serial  int32
+}
+
+type pollEntry struct {
+	fd      int
+	serial  int32 // tells an entry from an earlier one of the same number
+	ready   func(in, out bool)
+	in, out bool // armed
+	removed bool
+}
+
+func addToPoller(fd int, ready func(in, out bool)) (*pollEntry, error) {
+	s := &shared
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.poller == nil {
+		p, err := newPoller()
+		if err != nil {
+			return nil, err
+		}
+		s.poller, s.entries = p, map[int32]*pollEntry{}
+		// Ends when the poller is closed, with the last entry.
+		go p.run()
+	}
+	s.serial++
+	e := &pollEntry{fd: fd, serial: s.serial, ready: ready}
+	if err := s.poller.add(e); err != nil {
+		closeIfUnusedLocked()
+		return nil, err
+	}
+	s.entries[e.serial] = e
+	return e, nil
+}
+
+// arm asks for one report of each direction named. An armed direction stays armed.
+func (e *pollEntry) arm(in, out bool) {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if e.removed {
+		return
+	}
+	e.in, e.out = e.in || in, e.out || out
+	shared.poller.arm(e)
+}
+
+func (e *pollEntry) remove() {
+	s := &shared
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e == nil || e.removed {
+		return
+	}
+	e.removed = true
+	s.poller.remove(e)
+	delete(s.entries, e.serial)
+	closeIfUnusedLocked()
+}
+
+func closeIfUnusedLocked() {
+	if len(shared.entries) == 0 && shared.poller != nil {
+		shared.poller.close()
+		shared.poller, shared.entries = nil, nil
+	}
+}
+
+// fired takes what was armed of what happened and reports it.
+func fired(serial int32, in, out bool) {
+	shared.mu.Lock()
+	e := shared.entries[serial]
+	if e == nil {
+		shared.mu.Unlock()
+		return
+	}
+	in, out = in && e.in, out && e.out
+	e.in, e.out = e.in && !in, e.out && !out
+	if e.in || e.out {
+		shared.poller.arm(e) // one-shot: what did not happen must be asked for again
+	}
+	ready := e.ready
+	shared.mu.Unlock()
+	if in || out {
+		ready(in, out)
+	}
+}
+
+// Watch calls ready once, on another goroutine, when fd is readable: a listening
+// socket with a client in its queue, a process handle whose process has ended.
+// No thread waits. cancel must be called before fd is closed, also after ready
+// ran; it does not wait for a ready that is running. To watch again, Watch again.
+// fd stays the caller's. ready must not block.
+func Watch(fd int, ready func()) (cancel func(), err error) {
+	e, err := addToPoller(fd, func(in, out bool) { ready() })
+	if err != nil {
+		return nil, err
+	}
+	e.arm(true, false)
+	return e.remove, nil
+}

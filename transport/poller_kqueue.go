@@ -1,0 +1,92 @@
+//go:build unix && !linux
+
+package transport
+
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// poller is a kqueue whose own descriptor the runtime waits for, so that no
+// thread is parked in it. Each direction is a one-shot filter of its own.
+type poller struct {
+	file *os.File
+	raw  syscall.RawConn
+	fd   int
+	byFD map[int]int32 // kevents name descriptors; guarded by shared.mu
+}
+
+func newPoller() (*poller, error) {
+	fd, err := unix.Kqueue()
+	if err != nil {
+		return nil, os.NewSyscallError("kqueue", err)
+	}
+	unix.CloseOnExec(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	p := &poller{file: os.NewFile(uintptr(fd), "kqueue"), fd: fd, byFD: map[int]int32{}}
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		p.file.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *poller) add(e *pollEntry) error {
+	p.byFD[e.fd] = e.serial
+	return nil
+}
+
+func (p *poller) arm(e *pollEntry) {
+	var changes []unix.Kevent_t
+	if e.in {
+		changes = append(changes, change(e.fd, unix.EVFILT_READ, unix.EV_ADD|unix.EV_ONESHOT))
+	}
+	if e.out {
+		changes = append(changes, change(e.fd, unix.EVFILT_WRITE, unix.EV_ADD|unix.EV_ONESHOT))
+	}
+	unix.Kevent(p.fd, changes, nil, nil)
+}
+
+func (p *poller) remove(e *pollEntry) {
+	for _, filter := range [...]int{unix.EVFILT_READ, unix.EVFILT_WRITE} {
+		unix.Kevent(p.fd, []unix.Kevent_t{change(e.fd, filter, unix.EV_DELETE)}, nil, nil)
+	}
+	if p.byFD[e.fd] == e.serial {
+		delete(p.byFD, e.fd)
+	}
+}
+
+func change(fd, filter, flags int) unix.Kevent_t {
+	var k unix.Kevent_t
+	unix.SetKevent(&k, fd, filter, flags)
+	return k
+}
+
+func (p *poller) close() { p.file.Close() }
+
+func (p *poller) run() {
+	var events [128]unix.Kevent_t
+	zero := unix.Timespec{}
+	for {
+		n := 0
+		err := p.raw.Read(func(fd uintptr) bool {
+			n, _ = unix.Kevent(int(fd), nil, events[:], &zero)
+			return n > 0
+		})
+		if err != nil {
+			return
+		}
+		for i := range events[:n] {
+			k := &events[i]
+			shared.mu.Lock()
+			serial := p.byFD[int(k.Ident)]
+			shared.mu.Unlock()
+			fired(serial, int(k.Filter) == unix.EVFILT_READ, int(k.Filter) == unix.EVFILT_WRITE)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/openxpc/openxpc/credentials"
+)
+
+// blockingReaders counts goroutines that wait in the kernel for a socket's next
+// bytes; each holds a thread. Beyond maxBlockingReaders a reader parks at once.
+var blockingReaders atomic.Int32
+
+func maxBlockingReaders() int32 { return int32(4 * runtime.GOMAXPROCS(0)) }
+
+// waitMicros bounds one blocking read. The kernel rounds it up to its own tick.
+const waitMicros = 1000
+
+// controlSize holds one frame's descriptors and the sender's credentials.
+var controlSize = unix.CmsgSpace(4*MaxDescriptors) + 64
+
+// socket is a connected Unix stream socket, kept out of the runtime's poller.
+type socket struct {
+	fd    int
+	conn  *Conn
+	entry *pollEntry
+	sys   socketSys
+}
+
+// NewSocket makes a Conn of a connected Unix stream socket. It takes ownership
+// of fd, also when it fails.
+func NewSocket(fd int, o Options) (*Conn, error) {
+	s := &socket{fd: fd, conn: newConn(o)}
+	s.conn.m = s
+	if err := s.prepare(); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("transport: socket %d: %w", fd, err)
+	}
+	return s.conn, nil
+}
+
+func (s *socket) prepare() error {
+	if err := unix.SetNonblock(s.fd, false); err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	tv := unix.NsecToTimeval(waitMicros * 1000)
+	if err := unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	if err := credentials.EnableReceive(s.fd); err != nil && !errors.Is(err, credentials.ErrUnsupported) {
+		return err
+	}
+	entry, err := addToPoller(s.fd, s.conn.ready)
+	s.entry = entry
+	return err
+}
+
+func (s *socket) recv(b []byte, in *incoming, wait bool) (int, error) {
+	if wait {
+		if blockingReaders.Add(1) > maxBlockingReaders() {
+			wait = false
+		}
+		defer blockingReaders.Add(-1)
+	}
+	return s.receive(b, in, wait)
+}
+
+func (s *socket) arm(in, out bool) { s.entry.arm(in, out) }
+func (s *socket) startTicking()    { addToTicker(s.conn) }
+func (s *socket) shutdown()        { unix.Shutdown(s.fd, unix.SHUT_RDWR) }
+
+func (s *socket) close() {
+	s.entry.remove()
+	unix.Close(s.fd)
+}
+
+func (s *socket) peer() (credentials.Credentials, error) { return credentials.FromSocket(s.fd) }
+
+// claimRights turns received descriptor numbers into owned Descriptors.
+func claimRights(in *incoming, data []byte) {
+	for ; len(data) >= 4; data = data[4:] {
+		fd := int(int32(nativeUint32(data)))
+		in.files = append(in.files, NewDescriptor(fd))
+	}
+}

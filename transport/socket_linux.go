@@ -1,0 +1,143 @@
+package transport
+
+import (
+	"encoding/binary"
+	"io"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/openxpc/openxpc/credentials"
+)
+
+// socketSys is what the system calls need between calls, so that they allocate nothing.
+type socketSys struct {
+	in  unix.Msghdr
+	iov unix.Iovec
+}
+
+var controls = sync.Pool{New: func() any { b := make([]byte, controlSize); return &b }}
+
+func nativeUint32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
+
+// receive uses the bare system call: the library's wrapper allocates for an
+// address that a connected socket does not have.
+func (s *socket) receive(b []byte, in *incoming, wait bool) (int, error) {
+	flags := unix.MSG_CMSG_CLOEXEC
+	if !wait {
+		flags |= unix.MSG_DONTWAIT
+	}
+	control := controls.Get().(*[]byte)
+	defer controls.Put(control)
+	h := &s.sys.in
+	s.sys.iov.Base = &b[0]
+	s.sys.iov.SetLen(len(b))
+	*h = unix.Msghdr{Iov: &s.sys.iov, Control: &(*control)[0]}
+	h.SetIovlen(1)
+	for {
+		h.SetControllen(len(*control))
+		n, _, errno := syscall.Syscall(unix.SYS_RECVMSG, uintptr(s.fd), uintptr(unsafe.Pointer(h)), uintptr(flags))
+		switch {
+		case errno == unix.EINTR:
+			continue
+		case errno == unix.EAGAIN:
+			return 0, errAgain
+		case errno == unix.ECONNRESET, errno == 0 && n == 0:
+			return 0, io.EOF
+		case errno != 0:
+			return 0, errno
+		}
+		s.sys.iov.Base = nil
+		return int(n), readControl((*control)[:h.Controllen], h.Flags, in)
+	}
+}
+
+func readControl(control []byte, flags int32, in *incoming) error {
+	for len(control) >= unix.CmsgLen(0) {
+		h, data, rest, err := unix.ParseOneSocketControlMessage(control)
+		if err != nil {
+			return protocolError("unreadable control data: %v", err)
+		}
+		if h.Level == unix.SOL_SOCKET {
+			switch h.Type {
+			case unix.SCM_RIGHTS:
+				claimRights(in, data)
+			case unix.SCM_CREDENTIALS:
+				if c, ok := credentials.ParseCredentials(h, data); ok {
+					in.sender = c
+				}
+			}
+		}
+		control = rest
+	}
+	if flags&unix.MSG_CTRUNC != 0 {
+		return protocolError("descriptors were lost on the way: too many at once, or this process has no more room for them")
+	}
+	return nil
+}
+
+func (s *socket) send(head, body []byte, files []*Descriptor, identify bool) (int, error) {
+	for {
+		n, errno := s.sendOnce(head, body, files, identify)
+		switch errno {
+		case 0:
+			return n, nil
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			return 0, errAgain
+		}
+		return 0, errno
+	}
+}
+
+const sendFlags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+
+func (s *socket) sendOnce(head, body []byte, files []*Descriptor, identify bool) (int, syscall.Errno) {
+	if len(files) == 0 && !identify && (len(head) == 0 || len(body) == 0) {
+		b := head
+		if len(b) == 0 {
+			b = body
+		}
+		n, _, errno := syscall.Syscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), sendFlags, 0, 0)
+		return int(n), errno
+	}
+	return s.sendWithControl(head, body, files, identify)
+}
+
+func (s *socket) sendWithControl(head, body []byte, files []*Descriptor, identify bool) (int, syscall.Errno) {
+	var iov [2]unix.Iovec
+	h := unix.Msghdr{Iov: &iov[0]}
+	parts := 0
+	for _, b := range [...][]byte{head, body} {
+		if len(b) > 0 {
+			iov[parts].Base = &b[0]
+			iov[parts].SetLen(len(b))
+			parts++
+		}
+	}
+	h.SetIovlen(parts)
+	var control []byte
+	if identify {
+		control = credentials.AppendCredentials(control)
+	}
+	if len(files) > 0 {
+		control = append(control, unix.UnixRights(numbers(files)...)...)
+	}
+	if len(control) > 0 {
+		h.Control = &control[0]
+		h.SetControllen(len(control))
+	}
+	n, _, errno := syscall.Syscall(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&h)), sendFlags)
+	return int(n), errno
+}
+
+func numbers(files []*Descriptor) []int {
+	fds := make([]int, len(files))
+	for i, d := range files {
+		fds[i] = d.FD()
+	}
+	return fds
+}
