@@ -1,0 +1,622 @@
+package lifecycle
+
+// Kind says where a connection comes from, which decides what losing its socket means.
+type Kind uint8
+
+const (
+	// Named connections find their service by name; a lost socket can be dialed again.
+	Named Kind = iota
+	// Endpoint connections dial a listener that may be gone for good.
+	Endpoint
+	// Accepted connections have no origin to go back to.
+	Accepted
+	// Listener connections deliver peers.
+	Listener
+)
+
+// State is where a connection stands. Invalid is terminal.
+type State uint8
+
+const (
+	// Inactive: nothing is sent or delivered; what the program sends is queued.
+	Inactive State = iota
+	// Looking: the registry was asked for the name, or to hand over the listening socket.
+	Looking
+	// Ready: the service can be dialed; nothing has been sent since the last loss.
+	Ready
+	// Dialing: a socket is being connected for what waits to be sent.
+	Dialing
+	// Open: there is a socket, or a listener listens.
+	Open
+	// Probing: an endpoint's socket was lost; a dial finds out whether its listener is.
+	Probing
+	// Invalid: dead for good. Barriers still run, everything else is refused.
+	Invalid
+)
+
+// Outcome is how a call ends.
+type Outcome uint8
+
+const (
+	// Replied: the reply is in the frame that came.
+	Replied Outcome = iota
+	// Interrupted: no reply is coming.
+	Interrupted
+	// Invalidated: the connection is dead for good.
+	Invalidated
+	// Unqualified: the peer does not meet this side's requirement, or we not the peer's.
+	Unqualified
+)
+
+// What is the subject of a delivery to the event handler.
+type What uint8
+
+const (
+	// Message: a dictionary that came.
+	Message What = iota
+	// Peer: a new connection, on a listener.
+	Peer
+	// InterruptedEvent and InvalidEvent are the two error events.
+	InterruptedEvent
+	InvalidEvent
+	// Notice: any other error event, its id names it; it changes no state.
+	Notice
+)
+
+// ID names a message, call, barrier, peer or notice; the caller makes them, never twice.
+type ID uint64
+
+// Epoch counts sockets; 0 is before the first.
+type Epoch uint32
+
+// Machine is the state of one connection. The zero value is an inactive Named connection.
+type Machine struct {
+	kind      Kind
+	state     State
+	epoch     Epoch
+	activated bool
+	suspends  uint32
+
+	sends   fifo[send]
+	barrier barrierState
+	behind  ID // the barrier that awaits its flush or runs
+
+	calls   map[ID]struct{} // not completed
+	unwound []ID            // completed once the probe has an answer
+
+	arrived   fifo[delivery] // for the event handler
+	scheduled bool           // a delivery was asked for and has not begun
+	running   bool           // a handler runs
+	told      bool           // INTERRUPTED was told since the socket was last open
+	finished  bool
+
+	effects []Effect
+}
+
+type send struct {
+	id      ID
+	barrier bool
+}
+
+type barrierState uint8
+
+const (
+	noBarrier barrierState = iota
+	awaitingFlush
+	barrierRuns
+)
+
+type delivery struct {
+	what What
+	id   ID
+}
+
+// New returns an inactive machine. An Accepted one has its socket already, in epoch 1.
+func New(k Kind) Machine {
+	m := Machine{kind: k}
+	if k == Accepted {
+		m.epoch = 1
+	}
+	return m
+}
+
+// State is where the connection stands.
+func (m *Machine) State() State { return m.state }
+
+// Epoch is the present or last socket's number.
+func (m *Machine) Epoch() Epoch { return m.epoch }
+
+// Pending is the number of calls that wait for an answer.
+func (m *Machine) Pending() int { return len(m.calls) + len(m.unwound) }
+
+// Event is what happened. Fields that an Op does not name are ignored.
+type Event struct {
+	Op      Op
+	ID      ID
+	Epoch   Epoch
+	Call    bool
+	Outcome Outcome
+}
+
+// Op names an event.
+type Op uint8
+
+const (
+	// By the program:
+	Activate Op = iota
+	Suspend
+	Resume
+	Cancel
+	Send    // ID, Call: a message, which may expect a reply
+	Reply   // ID, Epoch: an answer to a message of that epoch
+	Barrier // ID
+	Forget  // ID: the caller of that call gave up
+
+	// By the registry:
+	LookedUp     // or, for a listener, checked in
+	LookUpFailed // or check-in
+	Gone         // the name was unloaded
+
+	// By the socket:
+	Dialed     // Epoch
+	DialFailed // Epoch: for now
+	Refused    // Epoch: the origin is gone for good
+	TurnedAway // Epoch: accepted, and told why not
+	Lost       // Epoch
+	Received   // Epoch, ID: a message
+	Arrived    // ID: a new peer, on a listener
+	Answered   // Epoch, ID, Outcome: of a call
+	Noticed    // ID: deliver a notice
+	Flushed    // Epoch, ID: all that was written before that barrier has left
+
+	// By what runs the program's code:
+	Begin       // a scheduled delivery is about to run
+	HandlerDone // the event handler returned
+	BarrierDone // ID
+)
+
+// Effect is what to do about it, in order.
+type Effect struct {
+	Do      Do
+	ID      ID
+	Epoch   Epoch
+	Outcome Outcome
+	What    What
+}
+
+// Do names an effect.
+type Do uint8
+
+const (
+	LookUp     Do = iota // answer with LookedUp or LookUpFailed; a listener checks in
+	Dial                 // Epoch: answer with Dialed, DialFailed or Refused
+	Close                // Epoch: the socket is no longer wanted
+	Write                // Epoch, ID
+	Discard              // ID: will not be written
+	Complete             // ID, Outcome: the call is over
+	Flush                // Epoch, ID: answer with Flushed
+	RunBarrier           // ID: answer with BarrierDone
+	Schedule             // answer with Begin, on the target queue
+	Run                  // What, ID: run the event handler, answer with HandlerDone
+	Drop                 // What, ID: will not be delivered; an answer nobody waits for
+	Finish               // the last event was handled: let go of handlers, run the finalizer
+	OverResume           // misuse: more resumes than suspends
+)
+
+func (m *Machine) emit(e Effect) { m.effects = append(m.effects, e) }
+
+// Step takes one event. The effects are valid until the next Step.
+func (m *Machine) Step(ev Event) []Effect {
+	m.effects = m.effects[:0]
+	switch ev.Op {
+	case Activate:
+		m.activate()
+	case Suspend:
+		m.suspends++
+	case Resume:
+		m.resume()
+	case Cancel:
+		m.cancel()
+	case Send:
+		m.send(ev.ID, ev.Call)
+	case Reply:
+		m.reply(ev.ID, ev.Epoch)
+	case Barrier:
+		m.sends.push(send{ev.ID, true})
+		m.transmit()
+	case Forget:
+		m.forget(ev.ID)
+	case LookedUp:
+		m.lookedUp()
+	case LookUpFailed:
+		if m.state == Looking {
+			m.invalidate()
+		}
+	case Gone:
+		m.gone()
+	case Dialed:
+		m.dialed(ev.Epoch)
+	case DialFailed:
+		m.dialFailed(ev.Epoch, false)
+	case Refused:
+		m.dialFailed(ev.Epoch, true)
+	case TurnedAway:
+		m.turnedAway(ev.Epoch)
+	case Lost:
+		m.lost(ev.Epoch)
+	case Received:
+		m.received(ev.Epoch, ev.ID)
+	case Arrived:
+		m.accept(Peer, ev.ID, m.kind == Listener && m.state != Invalid)
+	case Answered:
+		m.answered(ev.Epoch, ev.ID, ev.Outcome)
+	case Noticed:
+		m.accept(Notice, ev.ID, m.state != Invalid)
+	case Flushed:
+		m.flushed(ev.Epoch, ev.ID)
+	case Begin:
+		m.begin()
+	case HandlerDone:
+		m.handlerDone()
+	case BarrierDone:
+		m.barrier = noBarrier
+		m.transmit()
+	}
+	return m.effects
+}
+
+// ---- activation and suspension
+
+func (m *Machine) activate() {
+	if m.activated {
+		return
+	}
+	m.activated = true
+	if m.state == Inactive {
+		switch m.kind {
+		case Named, Listener:
+			m.state = Looking
+			m.emit(Effect{Do: LookUp})
+		case Endpoint:
+			m.state = Ready
+		case Accepted:
+			m.state = Open
+		}
+	}
+	m.proceed()
+}
+
+// resume on an inactive connection that is not suspended is activate (R57).
+func (m *Machine) resume() {
+	switch {
+	case m.suspends > 0:
+		m.suspends--
+		m.proceed()
+	case !m.activated:
+		m.activate()
+	case m.state != Invalid:
+		m.emit(Effect{Do: OverResume})
+	}
+}
+
+func (m *Machine) moving() bool { return m.activated && m.suspends == 0 }
+
+// proceed does whatever is now allowed.
+func (m *Machine) proceed() {
+	m.transmit()
+	m.schedule()
+}
+
+// ---- sending
+
+func (m *Machine) send(id ID, call bool) {
+	if m.state == Invalid || m.kind == Listener {
+		m.emit(Effect{Do: Discard, ID: id})
+		if call {
+			m.emit(Effect{Do: Complete, ID: id, Outcome: Invalidated})
+		}
+		return
+	}
+	if call {
+		if m.calls == nil {
+			m.calls = map[ID]struct{}{}
+		}
+		m.calls[id] = struct{}{}
+	}
+	m.sends.push(send{id: id})
+	m.transmit()
+}
+
+// reply belongs to the socket its request came on.
+func (m *Machine) reply(id ID, e Epoch) {
+	attached := m.state == Open || m.kind == Accepted && m.state == Inactive
+	if e != m.epoch || !attached {
+		m.emit(Effect{Do: Discard, ID: id})
+		return
+	}
+	m.sends.push(send{id: id})
+	m.transmit()
+}
+
+// transmit writes what may be written now, dials if there is reason to, and runs the next barrier.
+func (m *Machine) transmit() {
+	for m.sends.len() > 0 && m.barrier == noBarrier && (m.moving() || m.state == Invalid) {
+		s := m.sends.first()
+		switch {
+		case s.barrier:
+			m.startBarrier(s.id)
+		case m.state == Open:
+			m.emit(Effect{Do: Write, Epoch: m.epoch, ID: s.id})
+		case m.state == Ready:
+			m.dial(Dialing)
+			return
+		default:
+			return
+		}
+		m.sends.pop()
+	}
+}
+
+func (m *Machine) dial(s State) {
+	m.state = s
+	m.epoch++
+	m.emit(Effect{Do: Dial, Epoch: m.epoch})
+}
+
+func (m *Machine) startBarrier(id ID) {
+	m.behind = id
+	if m.state == Open && m.kind != Listener {
+		m.barrier = awaitingFlush
+		m.emit(Effect{Do: Flush, Epoch: m.epoch, ID: id})
+		return
+	}
+	m.barrier = barrierRuns
+	m.emit(Effect{Do: RunBarrier, ID: id})
+}
+
+func (m *Machine) flushed(e Epoch, id ID) {
+	if m.barrier == awaitingFlush && e == m.epoch && id == m.behind {
+		m.barrier = barrierRuns
+		m.emit(Effect{Do: RunBarrier, ID: id})
+	}
+}
+
+func (m *Machine) forget(id ID) {
+	if _, ok := m.calls[id]; !ok {
+		m.forgetUnwound(id)
+		return
+	}
+	delete(m.calls, id)
+	if m.sends.len() == 0 {
+		return
+	}
+	for range m.sends.removeFunc(func(s send) bool { return s.id == id && !s.barrier }) {
+		m.emit(Effect{Do: Discard, ID: id})
+	}
+	m.transmit()
+}
+
+func (m *Machine) forgetUnwound(id ID) {
+	for i, u := range m.unwound {
+		if u == id {
+			m.unwound = append(m.unwound[:i], m.unwound[i+1:]...)
+			return
+		}
+	}
+}
+
+// ---- the registry and the socket
+
+func (m *Machine) lookedUp() {
+	if m.state != Looking {
+		return
+	}
+	m.state = Ready
+	if m.kind == Listener {
+		m.state = Open
+	}
+	m.transmit()
+}
+
+func (m *Machine) dialed(e Epoch) {
+	switch {
+	case e != m.epoch || m.state != Dialing && m.state != Probing:
+		m.emit(Effect{Do: Close, Epoch: e})
+		return
+	case m.state == Probing:
+		m.state = Open
+		m.settle(Interrupted)
+		m.interrupt()
+	default:
+		m.state, m.told = Open, false
+	}
+	m.transmit()
+}
+
+func (m *Machine) dialFailed(e Epoch, forGood bool) {
+	if e != m.epoch || m.state != Dialing && m.state != Probing {
+		return
+	}
+	if forGood {
+		m.invalidate()
+		return
+	}
+	m.interrupted()
+}
+
+// turnedAway: the other side accepted and said why it will not serve.
+func (m *Machine) turnedAway(e Epoch) {
+	if e != m.epoch || m.state != Open {
+		return
+	}
+	m.emit(Effect{Do: Close, Epoch: e})
+	if m.kind == Accepted {
+		m.invalidate()
+		return
+	}
+	m.interrupted()
+}
+
+func (m *Machine) lost(e Epoch) {
+	if e != m.epoch {
+		return
+	}
+	switch {
+	case m.kind == Accepted && (m.state == Open || m.state == Inactive):
+		m.emit(Effect{Do: Close, Epoch: e})
+		m.invalidate()
+	case m.state != Open || m.kind == Listener:
+	case m.kind == Endpoint:
+		m.emit(Effect{Do: Close, Epoch: e})
+		m.unwind()
+		m.dial(Probing)
+		m.transmit()
+	default:
+		m.emit(Effect{Do: Close, Epoch: e})
+		m.interrupted()
+	}
+}
+
+// interrupted: the socket is gone, the origin is not (R120, R121).
+func (m *Machine) interrupted() {
+	m.unwind()
+	m.settle(Interrupted)
+	m.state = Ready
+	m.interrupt()
+	m.transmit()
+}
+
+func (m *Machine) interrupt() {
+	m.told = true
+	m.arrived.push(delivery{what: InterruptedEvent})
+	m.schedule()
+}
+
+// gone: the name was unloaded: INTERRUPTED, unless just told, then INVALID (R123).
+func (m *Machine) gone() {
+	if m.state == Invalid || m.state == Inactive || m.kind == Accepted {
+		return
+	}
+	m.closeSocket()
+	if m.kind != Listener && !(m.state == Ready && m.told) {
+		m.unwind()
+		m.settle(Interrupted)
+		m.arrived.push(delivery{what: InterruptedEvent})
+	}
+	m.invalidate()
+}
+
+// unwind discards what was not sent and sets the calls aside; barriers stay.
+func (m *Machine) unwind() {
+	for _, s := range m.sends.removeFunc(func(s send) bool { return !s.barrier }) {
+		m.emit(Effect{Do: Discard, ID: s.id})
+	}
+	for _, id := range inOrder(m.calls) {
+		m.unwound = append(m.unwound, id)
+		delete(m.calls, id)
+	}
+	if m.barrier == awaitingFlush {
+		m.barrier = barrierRuns
+		m.emit(Effect{Do: RunBarrier, ID: m.behind})
+	}
+}
+
+func (m *Machine) settle(o Outcome) {
+	for _, id := range m.unwound {
+		m.emit(Effect{Do: Complete, ID: id, Outcome: o})
+	}
+	m.unwound = nil
+}
+
+func (m *Machine) closeSocket() {
+	attached := m.kind == Accepted && m.state == Inactive
+	if attached || m.state == Open || m.state == Dialing || m.state == Probing {
+		m.emit(Effect{Do: Close, Epoch: m.epoch})
+	}
+}
+
+// ---- the end
+
+// cancel drops what was not delivered: only INVALID follows (R81, R82). A
+// connection that was never activated is disposed of at once.
+func (m *Machine) cancel() {
+	if m.state == Invalid {
+		return
+	}
+	m.closeSocket()
+	m.activated = true
+	for _, d := range m.arrived.all() {
+		m.drop(d)
+	}
+	m.arrived.clear()
+	m.invalidate()
+}
+
+func (m *Machine) drop(d delivery) {
+	if d.what == Message || d.what == Peer || d.what == Notice {
+		m.emit(Effect{Do: Drop, What: d.what, ID: d.id})
+	}
+}
+
+// invalidate is the one way into Invalid. What had arrived is still delivered first.
+func (m *Machine) invalidate() {
+	m.unwind()
+	m.settle(Invalidated)
+	m.state = Invalid
+	m.arrived.push(delivery{what: InvalidEvent})
+	m.proceed()
+}
+
+// ---- receiving
+
+func (m *Machine) received(e Epoch, id ID) {
+	attached := m.state == Open || m.kind == Accepted && m.state == Inactive
+	m.accept(Message, id, attached && e == m.epoch && m.kind != Listener)
+}
+
+func (m *Machine) accept(w What, id ID, wanted bool) {
+	if !wanted {
+		m.emit(Effect{Do: Drop, What: w, ID: id})
+		return
+	}
+	m.arrived.push(delivery{w, id})
+	m.schedule()
+}
+
+func (m *Machine) answered(e Epoch, id ID, o Outcome) {
+	_, waits := m.calls[id]
+	if !waits || e != m.epoch || m.state != Open {
+		m.emit(Effect{Do: Drop, What: Message, ID: id})
+		return
+	}
+	delete(m.calls, id)
+	m.emit(Effect{Do: Complete, ID: id, Outcome: o})
+}
+
+func (m *Machine) schedule() {
+	if m.arrived.len() > 0 && m.moving() && !m.scheduled && !m.running {
+		m.scheduled = true
+		m.emit(Effect{Do: Schedule})
+	}
+}
+
+// begin: suspension or cancellation may have come between scheduling and now (R60).
+func (m *Machine) begin() {
+	m.scheduled = false
+	if m.running || !m.moving() || m.arrived.len() == 0 {
+		return
+	}
+	d := m.arrived.pop()
+	m.running = true
+	m.emit(Effect{Do: Run, What: d.what, ID: d.id})
+	m.finished = d.what == InvalidEvent
+}
+
+func (m *Machine) handlerDone() {
+	m.running = false
+	if m.finished {
+		m.emit(Effect{Do: Finish})
+		return
+	}
+	m.schedule()
+}
