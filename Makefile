@@ -1,0 +1,52 @@
+# Go and make are all that is needed; make race wants a C compiler too.
+export CGO_ENABLED ?= 0
+FUZZTIME ?= 10s
+BIN := bin
+
+.PHONY: help build demo test race check fuzz bench cross clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+
+build: ## Build the programs into bin/ and the examples into bin/examples/
+	@mkdir -p $(BIN)/examples
+	go build -o $(BIN)/ ./cmd/...
+	go build -o $(BIN)/examples/echo-service ./examples/echo/service
+	go build -o $(BIN)/examples/echo-client ./examples/echo/client
+	go build -o $(BIN)/examples/tour ./examples/tour
+
+demo: build ## Show what XPC is: launch, call, descriptor, crash, relaunch
+	@$(BIN)/xpcctl run --job examples/echo/com.example.echo.plist -- $(BIN)/examples/tour
+
+test: build ## Run the tests
+	go test ./...
+
+race: ## Run the tests with the race detector
+	CGO_ENABLED=1 go test -race ./...
+
+check: build ## Everything that must hold before a commit: format, vet, test, race, cross
+	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
+	go vet ./...
+	go test ./...
+	CGO_ENABLED=1 go test -race ./...
+	$(MAKE) cross
+
+fuzz: ## Run each fuzz target for FUZZTIME (10s)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u | while read -r dir; do \
+	  for f in $$(grep -h '^func Fuzz' $$dir/*_test.go | sed 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/'); do \
+	    go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+	  done; \
+	done
+
+bench: ## Measure side by side with other systems
+	cd integration/bench && go run .
+
+cross: ## Vet and build for the other systems and processors
+	@for target in freebsd/amd64 openbsd/amd64 netbsd/amd64 dragonfly/amd64 darwin/amd64 linux/arm64 linux/386 linux/arm; do \
+	  echo "$$target"; \
+	  GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 go vet ./... || exit 1; \
+	  GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 go build -o /dev/null ./... || exit 1; \
+	done
+
+clean: ## Remove what was built
+	rm -rf $(BIN)
