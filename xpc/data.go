@@ -1,0 +1,63 @@
+package xpc
+
+import "unsafe"
+
+// Data is a run of bytes (xpc_data_create). It never changes after it was made,
+// and any number of goroutines may read it. A nil *Data has no bytes.
+type Data struct {
+	bytes string // a string, because data lies in containers unboxed, as strings do
+}
+
+// NewData copies b, which may be nil for empty data (R20).
+func NewData(b []byte) *Data { return &Data{string(b)} }
+
+// Type is TypeData.
+func (d *Data) Type() Type { return TypeData }
+
+// Len is the number of bytes (xpc_data_get_length).
+func (d *Data) Len() int {
+	if d == nil {
+		return 0
+	}
+	return len(d.bytes)
+}
+
+// Bytes is the data itself, not a copy (xpc_data_get_bytes_ptr): it must not be
+// written to (R25), and may be kept for as long as the caller likes. Received
+// data shares the memory of its whole message. It is nil for a nil *Data only.
+func (d *Data) Bytes() []byte {
+	if d == nil {
+		return nil
+	}
+	return bytesOf(d.bytes)
+}
+
+// CopyBytes copies into dst what lies from offset off on, as much as dst holds,
+// and returns how much that was (xpc_data_get_bytes, R23). An offset beyond the
+// end, or below zero, copies nothing.
+func (d *Data) CopyBytes(off int, dst []byte) int {
+	if d == nil || off < 0 || off >= len(d.bytes) {
+		return 0
+	}
+	return copy(dst, d.bytes[off:])
+}
+
+// String is Description(d).
+func (d *Data) String() string { return Description(d) }
+
+// bytesOf views a string as bytes that must not be written to. It is never nil:
+// nil means that there is no data.
+func bytesOf(s string) []byte {
+	if s == "" {
+		return []byte{}
+	}
+	return unsafe.Slice(unsafe.StringData(s), len(s))
+}
+
+// textOf views bytes that will never change as a string.
+func textOf(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}

@@ -1,0 +1,156 @@
+package xpc
+
+import (
+	"fmt"
+
+	"github.com/openxpc/openxpc/transport"
+	"github.com/openxpc/openxpc/xpc/wire"
+)
+
+// decodeMessage fills the empty dictionary d from bytes that nobody vouches for.
+// It takes over body, which must never be written to again because strings and
+// data stay in it, and files, all of which are closed on error. fds are the
+// boxes that it made. The error is a *wire.Error, and d is empty after it. lim
+// has its defaults filled in.
+func decodeMessage(d *Dictionary, body []byte, files []*transport.Descriptor, lim *Limits) (fds []*FD, err error) {
+	dec := decoder{
+		c:     wire.NewCursor(body, len(files), wire.Limits{Depth: lim.MaxDepth, Elements: lim.MaxElements}),
+		files: files,
+	}
+	if err := dec.message(d, len(body), lim); err != nil {
+		for _, f := range files {
+			f.Close()
+		}
+		d.entries, d.slots, d.kin.holds = nil, nil, false
+		return nil, err
+	}
+	return dec.fds, nil
+}
+
+type decoder struct {
+	c     wire.Cursor
+	files []*transport.Descriptor
+	fds   []*FD
+}
+
+func (dec *decoder) message(d *Dictionary, size int, lim *Limits) error {
+	if size > lim.MaxMessageSize {
+		return &wire.Error{Problem: fmt.Sprintf("%d bytes, the limit MaxMessageSize is %d", size, lim.MaxMessageSize)}
+	}
+	if n := len(dec.files); n > lim.MaxDescriptors {
+		return &wire.Error{Problem: fmt.Sprintf("%d descriptors, the limit MaxDescriptors is %d", n, lim.MaxDescriptors)}
+	}
+	root, err := dec.c.Next()
+	if err != nil {
+		return err
+	}
+	if root.Kind != wire.KindMap {
+		return &wire.Error{Problem: "a message must be a dictionary, this is a value of type " + root.Kind.String()}
+	}
+	if err := dec.dictionary(d, int(root.Num)); err != nil {
+		return err
+	}
+	return dec.c.Done()
+}
+
+func (dec *decoder) dictionary(d *Dictionary, n int) error {
+	if n > 0 {
+		d.entries = make([]entry, 0, n)
+		d.reindex(n)
+	}
+	for range n {
+		offset := dec.c.Offset()
+		key, err := dec.c.Key()
+		if err != nil {
+			return err
+		}
+		if d.find(textOf(key)) >= 0 {
+			return &wire.Error{Offset: offset, Problem: fmt.Sprintf("key %q occurs a second time", key)}
+		}
+		d.add(textOf(key), value{})
+		if err := dec.value(&d.entries[len(d.entries)-1].value, &d.kin); err != nil {
+			return err
+		}
+	}
+	dec.c.Leave()
+	return nil
+}
+
+func (dec *decoder) array(a *Array, n int) error {
+	a.values = make([]value, n)
+	for i := range a.values {
+		if err := dec.value(&a.values[i], &a.kin); err != nil {
+			return err
+		}
+	}
+	dec.c.Leave()
+	return nil
+}
+
+// value reads one value into v, which lies in the container that k belongs to.
+func (dec *decoder) value(v *value, k *kin) error {
+	t, err := dec.c.Next()
+	if err != nil {
+		return err
+	}
+	switch t.Kind {
+	case wire.KindNull:
+		v.kind = TypeNull
+	case wire.KindBool:
+		v.kind, v.num = TypeBool, t.Num
+	case wire.KindInt64:
+		v.kind, v.num = TypeInt64, t.Num
+	case wire.KindUint64:
+		v.kind, v.num = TypeUint64, t.Num
+	case wire.KindDouble:
+		v.kind, v.num = TypeDouble, t.Num
+	case wire.KindDate:
+		v.kind, v.num = TypeDate, t.Num
+	case wire.KindString:
+		v.kind, v.str = TypeString, textOf(t.Bytes)
+	case wire.KindData:
+		v.kind, v.str = TypeData, textOf(t.Bytes)
+	case wire.KindUUID:
+		v.kind, v.str = TypeUUID, textOf(t.Bytes)
+	default:
+		return dec.reference(v, k, t)
+	}
+	return nil
+}
+
+// reference reads what is an object of its own.
+func (dec *decoder) reference(v *value, k *kin, t wire.Token) error {
+	switch t.Kind {
+	case wire.KindArray:
+		a := &Array{}
+		*v = value{kind: TypeArray, obj: a}
+		k.adopt(a)
+		return dec.array(a, int(t.Num))
+	case wire.KindMap:
+		d := &Dictionary{}
+		*v = value{kind: TypeDictionary, obj: d}
+		k.adopt(d)
+		return dec.dictionary(d, int(t.Num))
+	case wire.KindFD:
+		f := &FD{d: dec.files[t.Num]}
+		dec.fds = append(dec.fds, f)
+		*v = value{kind: TypeFD, obj: f}
+	case wire.KindEndpoint:
+		e := dec.endpoint(t)
+		*v = value{kind: TypeEndpoint, obj: e}
+	case wire.KindError:
+		*v = value{kind: TypeError, obj: errorFromCode(t.Num)}
+	}
+	return nil
+}
+
+func (dec *decoder) endpoint(t wire.Token) *Endpoint {
+	if t.Bytes != nil {
+		return endpointFromWire(nil, string(t.Bytes))
+	}
+	return endpointFromWire(dec.files[t.Num], "")
+}
+
+func endpointFromWire(d *transport.Descriptor, path string) *Endpoint {
+	return &Endpoint{d: d, path: path}
+}

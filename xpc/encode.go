@@ -1,0 +1,197 @@
+package xpc
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/openxpc/openxpc/transport"
+	"github.com/openxpc/openxpc/xpc/wire"
+)
+
+var (
+	errConnectionInMessage = errors.New("a connection cannot be sent: put its endpoint there with SetConnection")
+	errNoEndpoint          = errors.New("the endpoint leads nowhere, its listener is gone")
+)
+
+// encodeMessage appends d's bytes to b and returns them with the descriptors
+// that travel along, each with an ownership more for the caller to close. On
+// error b comes back as it was and the caller owns nothing. The message is a
+// snapshot: d may change afterwards (R141). lim has its defaults filled in.
+func encodeMessage(b []byte, d *Dictionary, lim *Limits) ([]byte, []*transport.Descriptor, error) {
+	e := encoder{b: b, start: len(b), lim: lim, elements: lim.MaxElements - 1}
+	err := e.dictionary(d, lim.MaxDepth)
+	if err == nil {
+		err = e.room(0)
+	}
+	if err != nil {
+		for _, f := range e.files {
+			f.Close()
+		}
+		return b, nil, err
+	}
+	return e.b, e.files, nil
+}
+
+type encoder struct {
+	b        []byte
+	start    int // where the message begins in b
+	files    []*transport.Descriptor
+	elements int // values still allowed
+	lim      *Limits
+}
+
+// dictionary encodes d; depth is how many levels are left, its own included.
+func (e *encoder) dictionary(d *Dictionary, depth int) error {
+	if err := e.enter(d.Count(), depth); err != nil {
+		return err
+	}
+	e.b = wire.AppendMapHeader(e.b, d.Count())
+	for i := range d.Count() {
+		entry := &d.entries[i]
+		if err := e.room(len(entry.key)); err != nil {
+			return err
+		}
+		e.b = wire.AppendString(e.b, entry.key)
+		if err := e.value(&entry.value, depth-1); err != nil {
+			return at(strconv.Quote(entry.key), err)
+		}
+	}
+	return nil
+}
+
+func (e *encoder) array(a *Array, depth int) error {
+	if err := e.enter(len(a.values), depth); err != nil {
+		return err
+	}
+	e.b = wire.AppendArrayHeader(e.b, len(a.values))
+	for i := range a.values {
+		if err := e.value(&a.values[i], depth-1); err != nil {
+			return at("["+strconv.Itoa(i)+"]", err)
+		}
+	}
+	return nil
+}
+
+// enter charges a container of n values to the limits.
+func (e *encoder) enter(n, depth int) error {
+	if depth <= 0 {
+		return &LimitError{"MaxDepth", e.lim.MaxDepth}
+	}
+	if n > e.elements {
+		return &LimitError{"MaxElements", e.lim.MaxElements}
+	}
+	e.elements -= n
+	return nil
+}
+
+// room says whether n bytes more are within the limit.
+func (e *encoder) room(n int) error {
+	if n > e.lim.MaxMessageSize-(len(e.b)-e.start) {
+		return &LimitError{"MaxMessageSize", e.lim.MaxMessageSize}
+	}
+	return nil
+}
+
+func (e *encoder) value(v *value, depth int) error {
+	if err := e.room(len(v.str)); err != nil {
+		return err
+	}
+	switch v.kind {
+	case TypeNull:
+		e.b = wire.AppendNull(e.b)
+	case TypeBool:
+		e.b = wire.AppendBool(e.b, v.num != 0)
+	case TypeInt64:
+		e.b = wire.AppendInt64(e.b, int64(v.num))
+	case TypeUint64:
+		e.b = wire.AppendUint64(e.b, v.num)
+	case TypeDouble:
+		e.b = wire.AppendDouble(e.b, v.double())
+	case TypeDate:
+		e.b = wire.AppendDate(e.b, int64(v.num))
+	case TypeString:
+		e.b = wire.AppendString(e.b, v.str)
+	case TypeData:
+		e.b = wire.AppendData(e.b, v.str)
+	case TypeUUID:
+		e.b = wire.AppendUUID(e.b, v.uuid())
+	case TypeError:
+		e.b = wire.AppendError(e.b, v.obj.(*Error).code)
+	case TypeArray:
+		return e.array(v.obj.(*Array), depth)
+	case TypeDictionary:
+		return e.dictionary(v.obj.(*Dictionary), depth)
+	default:
+		return e.reference(v)
+	}
+	return nil
+}
+
+// reference encodes what travels as a descriptor.
+func (e *encoder) reference(v *value) error {
+	switch o := v.obj.(type) {
+	case *FD:
+		index, err := e.attach(o.d, o.retain())
+		e.b = wire.AppendFD(e.b, index)
+		return err
+	case *Endpoint:
+		return e.endpoint(o)
+	}
+	return errConnectionInMessage
+}
+
+func (e *encoder) endpoint(o *Endpoint) error {
+	if d := endpointDescriptor(o); d != nil {
+		index, err := e.attach(d, d.Retain())
+		e.b = wire.AppendEndpoint(e.b, index)
+		return err
+	}
+	if o.path == "" {
+		return errNoEndpoint
+	}
+	if len(o.path) < 3 || len(o.path) > wire.MaxPath {
+		return fmt.Errorf("the endpoint's path has %d bytes, it must have 3 to %d", len(o.path), wire.MaxPath)
+	}
+	e.b = wire.AppendEndpointPath(e.b, o.path)
+	return nil
+}
+
+// attach takes over an ownership of d, if the caller got one.
+func (e *encoder) attach(d *transport.Descriptor, retained bool) (int, error) {
+	if !retained {
+		return 0, transport.ErrDescriptorClosed
+	}
+	e.files = append(e.files, d)
+	if len(e.files) > e.lim.MaxDescriptors {
+		return 0, &LimitError{"MaxDescriptors", e.lim.MaxDescriptors}
+	}
+	return len(e.files) - 1, nil
+}
+
+func endpointDescriptor(e *Endpoint) *transport.Descriptor { return e.d }
+
+// placeError says where in a message the value is that cannot be sent.
+type placeError struct {
+	place string // "key"[index]...
+	err   error
+}
+
+func (e *placeError) Error() string {
+	return fmt.Sprintf("xpc: the value at %s cannot be sent: %v", e.place, e.err)
+}
+
+func (e *placeError) Unwrap() error { return e.err }
+
+// at adds a step to the way to err, the outermost last. A limit is about the
+// message as a whole.
+func at(place string, err error) error {
+	switch err := err.(type) {
+	case *LimitError:
+		return err
+	case *placeError:
+		err.place = place + err.place
+		return err
+	}
+	return &placeError{place, err}
+}

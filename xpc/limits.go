@@ -1,0 +1,86 @@
+package xpc
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/openxpc/openxpc/xpc/wire"
+)
+
+// Limits bounds what a peer can make this process hold, and what this process
+// may queue for a peer. A zero or negative field means its default, so the zero
+// Limits are the defaults. Apple documents no limits (R158).
+//
+// A message that breaks a limit is never truncated: the sender gets a
+// [*LimitError] and nothing leaves; a receiver that finds one cancels the
+// connection, and its invalidation reason names the limit.
+type Limits struct {
+	// MaxMessageSize is the size of a message's body in bytes, sent or
+	// received. Default 64 MiB; more than 2 GiB - 1 counts as that.
+	MaxMessageSize int
+
+	// MaxDepth is how deep containers nest, the message itself being the first
+	// level. Default 64; more than 4,096 counts as that.
+	MaxDepth int
+
+	// MaxElements is how many values a message holds: itself, and the values of
+	// all its containers. A received value takes up to 150 bytes of memory
+	// beside the body, so the default of 262,144 keeps the objects of one
+	// message below the largest message.
+	MaxElements int
+
+	// MaxDescriptors is how many descriptors and endpoints a message carries.
+	// Default 253, which no system exceeds; more counts as that.
+	MaxDescriptors int
+
+	// MaxPendingReplies is how many requests of a connection may wait for their
+	// reply at one time. Default 65,536.
+	MaxPendingReplies int
+
+	// MaxQueuedBytes is how much a connection keeps for a peer that does not
+	// read, in bytes of frames. Default 128 MiB, so that one message of the
+	// largest size always fits.
+	MaxQueuedBytes int
+
+	// MaxReceivedBytes is how much a connection reads ahead while its handlers
+	// are busy or it is suspended, in bytes of frames. It is soft: a message
+	// that began to arrive below the limit is read to its end. Default 16 MiB.
+	MaxReceivedBytes int
+}
+
+const (
+	mostMessageSize = math.MaxInt32
+	mostDepth       = 4096
+)
+
+// withDefaults fills in what is zero and cuts what is above what can be.
+func (l Limits) withDefaults() Limits {
+	fill(&l.MaxMessageSize, 64<<20, mostMessageSize)
+	fill(&l.MaxDepth, wire.DefaultDepth, mostDepth)
+	fill(&l.MaxElements, wire.DefaultElements, math.MaxInt32)
+	fill(&l.MaxDescriptors, wire.MaxDescriptors, wire.MaxDescriptors)
+	fill(&l.MaxPendingReplies, 65536, math.MaxInt32)
+	fill(&l.MaxQueuedBytes, 128<<20, math.MaxInt)
+	fill(&l.MaxReceivedBytes, 16<<20, math.MaxInt)
+	return l
+}
+
+func fill(field *int, standard, most int) {
+	if *field <= 0 {
+		*field = standard
+	}
+	*field = min(*field, most)
+}
+
+// LimitError says that a message to be sent is above one of the [Limits]. Nothing
+// of the message left, and the connection is as usable as before.
+type LimitError struct {
+	Limit string // name of the field of Limits
+	Max   int    // what it allows
+}
+
+// Error names the limit, its value and the remedy.
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("xpc: the message exceeds Limits.%s (%d): send less, or raise the limit on both sides with SetLimits",
+		e.Limit, e.Max)
+}
