@@ -58,7 +58,7 @@ func (dec *decoder) dictionary(d *Dictionary, n int) error {
 		d.entries = make([]entry, 0, n)
 		d.reindex(n)
 	}
-	for range n {
+	for i := range n {
 		offset := dec.c.Offset()
 		key, err := dec.c.Key()
 		if err != nil {
@@ -67,8 +67,11 @@ func (dec *decoder) dictionary(d *Dictionary, n int) error {
 		if d.find(textOf(key)) >= 0 {
 			return &wire.Error{Offset: offset, Problem: fmt.Sprintf("key %q occurs a second time", key)}
 		}
-		d.add(textOf(key), value{})
-		if err := dec.value(&d.entries[len(d.entries)-1].value, &d.kin); err != nil {
+		d.entries = d.entries[:i+1]
+		e := &d.entries[i]
+		e.key = textOf(key)
+		d.indexLast()
+		if err := dec.value(&e.value, &d.kin); err != nil {
 			return err
 		}
 	}
@@ -123,23 +126,22 @@ func (dec *decoder) reference(v *value, k *kin, t wire.Token) error {
 	switch t.Kind {
 	case wire.KindArray:
 		a := &Array{}
-		*v = value{kind: TypeArray, obj: a}
+		v.kind, v.obj = TypeArray, a
 		k.adopt(a)
 		return dec.array(a, int(t.Num))
 	case wire.KindMap:
 		d := &Dictionary{}
-		*v = value{kind: TypeDictionary, obj: d}
+		v.kind, v.obj = TypeDictionary, d
 		k.adopt(d)
 		return dec.dictionary(d, int(t.Num))
 	case wire.KindFD:
 		f := &FD{d: dec.files[t.Num]}
 		dec.fds = append(dec.fds, f)
-		*v = value{kind: TypeFD, obj: f}
+		v.kind, v.obj = TypeFD, f
 	case wire.KindEndpoint:
-		e := dec.endpoint(t)
-		*v = value{kind: TypeEndpoint, obj: e}
+		v.kind, v.obj = TypeEndpoint, dec.endpoint(t)
 	case wire.KindError:
-		*v = value{kind: TypeError, obj: errorFromCode(t.Num)}
+		v.kind, v.obj = TypeError, errorFromCode(t.Num)
 	}
 	return nil
 }

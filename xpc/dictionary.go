@@ -133,13 +133,18 @@ func (d *Dictionary) add(key string, v value) {
 		d.entries = make([]entry, 0, 4)
 	}
 	d.entries = append(d.entries, entry{key, v})
+	d.indexLast()
+}
+
+// indexLast enters the last entry in the index, if there is one or must be one.
+func (d *Dictionary) indexLast() {
 	n := len(d.entries)
 	switch {
 	case d.slots == nil && n <= fewEntries:
 	case 2*n > len(d.slots):
 		d.reindex(2 * n)
 	default:
-		d.slots[d.probe(key)] = int32(n)
+		d.slots[d.probe(d.entries[n-1].key)] = int32(n)
 	}
 }
 
