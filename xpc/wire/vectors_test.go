@@ -163,6 +163,9 @@ func frameSources() []frame {
 	greeting := wire.AppendString(wire.AppendString(wire.AppendMapHeader(nil, 1), "greeting"), "hello")
 	refusal := wire.AppendInt64(wire.AppendString(wire.AppendMapHeader(nil, 2), "code"), 1)
 	refusal = wire.AppendString(wire.AppendString(refusal, "reason"), "no such program")
+	lookUp := wire.AppendString(wire.AppendString(wire.AppendMapHeader(nil, 2), "op"), "look-up")
+	lookUp = wire.AppendString(wire.AppendString(lookUp, "name"), "com.example.echo")
+	found := wire.AppendEndpoint(wire.AppendString(wire.AppendMapHeader(nil, 1), "endpoint"), 0)
 	list := []frame{
 		{Name: "HELLO", Kind: 1, Body: hex.EncodeToString(hello)},
 		{Name: "MESSAGE, the first of its direction", Kind: 2, ID: 1, Body: hex.EncodeToString(greeting)},
@@ -171,6 +174,8 @@ func frameSources() []frame {
 		{Name: "REPLY to request 2", Kind: 3, ID: 2, Body: hex.EncodeToString(greeting)},
 		{Name: "ABANDONED request 2", Kind: 4, ID: 2},
 		{Name: "REFUSED", Kind: 5, Body: hex.EncodeToString(refusal)},
+		{Name: "MESSAGE to the registry: look-up", Kind: 2, Flags: 1, ID: 1, Body: hex.EncodeToString(lookUp)},
+		{Name: "REPLY of the registry: an endpoint", Kind: 3, Descriptors: 1, ID: 1, Body: hex.EncodeToString(found)},
 	}
 	for i, f := range list {
 		b := binary.BigEndian.AppendUint32(nil, uint32(len(f.Body)/2))
@@ -278,6 +283,30 @@ func anys[T any](list []T) []any {
 		out[i] = v
 	}
 	return out
+}
+
+// The page is what others implement from: the call it spells out is in the file.
+func TestProtocolPageSpellsOutTheFrames(t *testing.T) {
+	page, err := os.ReadFile("../../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(page), "## 9.")
+	digits := ""
+	for _, line := range strings.Split(example, "\n") {
+		for _, word := range strings.Fields(strings.TrimLeft(line, "<-> ")) {
+			if strings.Trim(word, "0123456789abcdef") != "" {
+				break // the explanation begins
+			}
+			digits += word
+		}
+	}
+	for _, f := range frameSources() {
+		spelt := f.Name == "HELLO" || strings.Contains(f.Name, "registry")
+		if spelt && !strings.Contains(digits, f.Hex) {
+			t.Errorf("section 9 does not have %s: %s", f.Name, f.Hex)
+		}
+	}
 }
 
 func TestVectorsAreAccepted(t *testing.T) {
