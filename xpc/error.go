@@ -38,12 +38,13 @@ const ErrorKeyDescription = "XPCErrorDescription"
 // Type is TypeError.
 func (e *Error) Type() Type { return TypeError }
 
-// Error is the description, after the name of this package.
+// Error is the description (R42), without this package's name: errors that say
+// more wrap it and put that in front.
 func (e *Error) Error() string {
 	if e == nil {
-		return "xpc: no error"
+		return "no error"
 	}
-	return "xpc: " + e.text
+	return e.text
 }
 
 // GetString is the description for ErrorKeyDescription and "" for any other

@@ -19,7 +19,7 @@ func TestErrorsDescribeThemselves(t *testing.T) {
 		if e.Type() != TypeError || e.GetString(ErrorKeyDescription) != text || e.Get(ErrorKeyDescription) != Object(String(text)) {
 			t.Errorf("%q must be found under its key (R41, R42)", text)
 		}
-		if e.Error() != "xpc: "+text {
+		if e.Error() != text {
 			t.Errorf("as a Go error it is %q", e)
 		}
 		if e.GetString("other") != "" || e.Get("other") != nil {
