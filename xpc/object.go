@@ -57,7 +57,9 @@ func (t Type) String() string {
 
 // misuse stops a program that breaks the rules of the API, in Apple's words (R16).
 func misuse(format string, args ...any) {
-	panic("XPC API Misuse: " + fmt.Sprintf(format, args...))
+	text := "XPC API Misuse: " + fmt.Sprintf(format, args...)
+	lastMisuse.Store(&text)
+	panic(text)
 }
 
 // value is an object inside a container, unboxed: reading a scalar allocates

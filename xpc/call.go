@@ -1,0 +1,370 @@
+package xpc
+
+import (
+	"context"
+	"sync"
+
+	"github.com/openxpc/openxpc/transport"
+	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
+)
+
+// call is a request that waits for its reply. It is completed once, under c.mu:
+// for a synchronous caller by waiter, else by a block on q.
+type call struct {
+	waiter *transport.Waiter
+	q      *Queue
+	h      Handler
+
+	reply   *receivedMessage
+	outcome lifecycle.Outcome
+	cause   error
+}
+
+var syncCalls = sync.Pool{New: func() any { return &call{waiter: transport.NewWaiter()} }}
+
+var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
+
+// keepBodies: longer buffers are left to the collector.
+const keepBodies = 16 << 10
+
+func recycleBody(b *[]byte) {
+	if cap(*b) <= keepBodies {
+		bodies.Put(b)
+	}
+}
+
+// newID numbers what the core must tell apart; c.mu is held.
+func (c *Connection) newID() lifecycle.ID {
+	c.lastID++
+	return lifecycle.ID(c.lastID)
+}
+
+// pack encodes m as the body of o. The message is a snapshot (R141).
+func (c *Connection) pack(m *Dictionary, o *outgoing) error {
+	if m == nil {
+		misuse("a message must be a dictionary.")
+	}
+	lim := c.sendLimits()
+	o.pooled = bodies.Get().(*[]byte)
+	body, files, err := encodeMessage((*o.pooled)[:0], m, &lim)
+	*o.pooled = body[:0]
+	if err != nil {
+		o.recycle()
+		return err
+	}
+	o.frame.Kind, o.frame.Body, o.frame.Files = frameMessage, body, files
+	return nil
+}
+
+// sendLimits are this side's, and the other's where it has said them.
+func (c *Connection) sendLimits() Limits {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	lim := c.limits
+	if l := c.link; l != nil && l.greeted {
+		lim.MaxMessageSize = min(lim.MaxMessageSize, l.limits.maxMessage)
+		lim.MaxDescriptors = min(lim.MaxDescriptors, l.limits.maxDescriptors)
+	}
+	return lim
+}
+
+// SendMessage sends m and returns at once; it never blocks (R78)
+// (xpc_connection_send_message). Messages leave in the order in which they were
+// sent. A reply made by CreateReply is sent this way on its RemoteConnection, once
+// (R143, R147, R148). On an invalid connection, or one that is lost before the
+// message left, m is dropped silently (R85, R120). A message beyond the
+// connection's [Limits], or one more than its queue may hold, cancels the
+// connection, and the reason names the limit; Send waits or returns an error
+// instead.
+func (c *Connection) SendMessage(m *Dictionary) {
+	if err := c.send(m); err != nil {
+		c.cancelBecause(err)
+	}
+}
+
+func (c *Connection) send(m *Dictionary) error {
+	if m != nil && m.in != nil && m.in.isReply {
+		return c.sendReply(m)
+	}
+	var o outgoing
+	if err := c.pack(m, &o); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	id := c.newID()
+	o.frame.ID = uint64(id)
+	c.submit(lifecycle.Event{Op: lifecycle.Send, ID: id}, &o)
+	return c.sent()
+}
+
+func (c *Connection) sendReply(m *Dictionary) error {
+	m.in.takeReply(c)
+	var o outgoing
+	if err := c.pack(m, &o); err != nil {
+		c.abandon(m.in.epoch, m.in.id)
+		return err
+	}
+	o.frame.Kind, o.frame.ID = frameReply, m.in.id
+	c.mu.Lock()
+	c.submit(lifecycle.Event{Op: lifecycle.Reply, ID: c.newID(), Epoch: m.in.epoch}, &o)
+	return c.sent()
+}
+
+// sent releases the lock after a submit and checks what has piled up.
+func (c *Connection) sent() error {
+	l, lim := c.link, c.limits.MaxQueuedBytes
+	queued := c.waiting
+	c.unlock()
+	if l != nil {
+		queued += l.conn.Queued()
+	}
+	if queued > lim {
+		return overLimit("MaxQueuedBytes", lim)
+	}
+	return nil
+}
+
+// abandon tells the sender of a request that no reply is coming (R149).
+func (c *Connection) abandon(e lifecycle.Epoch, id uint64) {
+	o := outgoing{frame: transport.Frame{Kind: frameAbandoned, ID: id}}
+	c.mu.Lock()
+	c.submit(lifecycle.Event{Op: lifecycle.Reply, ID: c.newID(), Epoch: e}, &o)
+	c.unlock()
+}
+
+// SendMessageWithReply sends m and has h called once with the reply, on q, nil
+// meaning the connection's target queue (xpc_connection_send_message_with_reply,
+// R76). In place of a reply h gets ErrConnectionInterrupted (the service is gone,
+// or dropped the request: R127, R149) or ErrConnectionInvalid. Replies come in no
+// order (R80).
+func (c *Connection) SendMessageWithReply(m *Dictionary, q *Queue, h Handler) {
+	if h == nil {
+		misuse("a reply handler must not be nil")
+	}
+	x := &call{q: q, h: h}
+	if err := c.request(m, x); err != nil {
+		c.cancelBecause(err)
+		c.mu.Lock()
+		x.outcome = lifecycle.Invalidated
+		c.answerAsync(x)
+		c.unlock()
+		return
+	}
+}
+
+// request sends m as the request of x. On error nothing was sent.
+func (c *Connection) request(m *Dictionary, x *call) error {
+	_, err := c.requestID(m, x)
+	return err
+}
+
+func (c *Connection) requestID(m *Dictionary, x *call) (lifecycle.ID, error) {
+	if m != nil && m.in != nil && m.in.isReply {
+		misuse("Attempt to send a reply as a message that expects a reply.")
+	}
+	var o outgoing
+	if err := c.pack(m, &o); err != nil {
+		return 0, err
+	}
+	c.mu.Lock()
+	if n := c.limits.MaxPendingReplies; c.m.Pending() >= n {
+		c.mu.Unlock()
+		o.discard()
+		return 0, overLimit("MaxPendingReplies", n)
+	}
+	id := c.newID()
+	o.frame.ID, o.frame.Flags = uint64(id), flagWantsReply
+	if c.calls == nil {
+		c.calls = map[lifecycle.ID]*call{}
+	}
+	c.calls[id] = x
+	if c.paused && c.link != nil {
+		c.paused = false
+		c.after.resume = c.link
+	}
+	c.submit(lifecycle.Event{Op: lifecycle.Send, ID: id, Call: true}, &o)
+	if err := c.sent(); err != nil {
+		c.cancelBecause(err)
+	}
+	return id, nil
+}
+
+// SendMessageWithReplySync sends m and waits for the reply
+// (xpc_connection_send_message_with_reply_sync, R152). The error is a
+// [*ConnectionError], ctx's error, or that of a message which cannot be sent. ctx
+// covers the look-up, the launch, the write and the reply; when it ends first, the
+// reply is dropped when it comes and the service is not told (R151). It may be
+// called inside handlers of the same connection, where Apple's deadlocks.
+//
+// The reply is the caller's for good: it needs no Retain.
+func (c *Connection) SendMessageWithReplySync(ctx context.Context, m *Dictionary) (*Dictionary, error) {
+	x := syncCalls.Get().(*call)
+	id, err := c.requestID(m, x)
+	if err != nil {
+		syncCalls.Put(x)
+		return nil, err
+	}
+	if err := c.await(ctx, id, x); err != nil {
+		return nil, err
+	}
+	reply, outcome, cause := x.reply, x.outcome, x.cause
+	x.reply, x.cause = nil, nil
+	x.waiter.Reset()
+	syncCalls.Put(x)
+	if outcome == lifecycle.Replied {
+		return &reply.Dictionary, nil
+	}
+	return nil, &ConnectionError{Event: eventOf(outcome), Cause: cause}
+}
+
+// await returns nil when x is complete. When ctx ends first the call is forgotten.
+func (c *Connection) await(ctx context.Context, id lifecycle.ID, x *call) error {
+	c.mu.Lock()
+	l := c.link
+	c.mu.Unlock()
+	if l != nil {
+		if err := l.conn.Wait(ctx, x.waiter); err == nil {
+			return nil
+		}
+	}
+	for !x.waiter.Completed() {
+		select {
+		case <-x.waiter.Woken():
+		case <-ctx.Done():
+			return c.forget(id, x, ctx.Err())
+		}
+	}
+	return nil
+}
+
+func (c *Connection) forget(id lifecycle.ID, x *call, err error) error {
+	c.mu.Lock()
+	if x.waiter.Completed() {
+		c.mu.Unlock()
+		return nil
+	}
+	delete(c.calls, id)
+	c.step(lifecycle.Event{Op: lifecycle.Forget, ID: id})
+	c.unlock()
+	return err
+}
+
+func eventOf(o lifecycle.Outcome) *Error {
+	switch o {
+	case lifecycle.Interrupted:
+		return ErrConnectionInterrupted
+	case lifecycle.Unqualified:
+		return ErrPeerCodeSigningRequirement
+	}
+	return ErrConnectionInvalid
+}
+
+// complete ends a call; c.mu is held.
+func (c *Connection) complete(id lifecycle.ID, o lifecycle.Outcome) {
+	x := c.calls[id]
+	delete(c.calls, id)
+	x.outcome = o
+	if o != lifecycle.Replied && x.cause == nil {
+		x.cause = c.cause
+		if c.reason != nil {
+			x.cause = c.reason
+		}
+	}
+	if x.waiter != nil {
+		x.waiter.Complete()
+		return
+	}
+	c.answerAsync(x)
+}
+
+// answerAsync sends the reply handler to its queue, or lets the reader run it; c.mu is held.
+func (c *Connection) answerAsync(x *call) {
+	q := x.q
+	if q == nil {
+		q = c.queue
+	}
+	b := replyBlock{q, x.h, Object(eventOf(x.outcome))}
+	if x.outcome == lifecycle.Replied {
+		b.o = &x.reply.Dictionary
+	}
+	if l := c.reader; l != nil && q.enter() {
+		l.work.replies = append(l.work.replies, b)
+		return
+	}
+	q.Async(b.run)
+}
+
+// SendBarrier has f run once, on a goroutine of its own, after every message sent
+// before has been written or discarded; none is written while f runs (R153, R154,
+// R156). It says nothing of what the other side has received. After Cancel f still
+// runs (R86).
+func (c *Connection) SendBarrier(f func()) {
+	if f == nil {
+		misuse("a barrier must not be nil")
+	}
+	c.mu.Lock()
+	id := c.newID()
+	if c.barriers == nil {
+		c.barriers = map[lifecycle.ID]func(){}
+	}
+	c.barriers[id] = f
+	c.step(lifecycle.Event{Op: lifecycle.Barrier, ID: id})
+	c.unlock()
+}
+
+// sendWindow is what may be queued before Send waits.
+const sendWindow = 1 << 20
+
+// Send is SendMessage for senders that would rather wait than fill the queue: it
+// waits until less than 1 MiB is queued for the other side, or ctx ends. It
+// returns ctx's error, a [*ConnectionError] if the connection is invalid, or why m
+// cannot be sent; then nothing was.
+func (c *Connection) Send(ctx context.Context, m *Dictionary) error {
+	for {
+		room, err := c.awaitRoom()
+		if err != nil {
+			return err
+		}
+		if room == nil {
+			return c.send(m)
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// awaitRoom returns nil when there is room, else a channel that is closed when it is time to look again.
+func (c *Connection) awaitRoom() (<-chan struct{}, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reason != nil {
+		return nil, &ConnectionError{Event: ErrConnectionInvalid, Cause: c.reason}
+	}
+	l := c.link
+	queued := c.waiting
+	if l != nil {
+		queued += l.conn.Queued()
+	}
+	if queued < sendWindow {
+		return nil, nil
+	}
+	if c.room == nil {
+		c.room = make(chan struct{})
+		if l != nil {
+			l.conn.Written(func() {
+				// Ends at once: Written may call while c.mu is held.
+				go c.roomAgain()
+			})
+		}
+	}
+	return c.room, nil
+}
+
+func (c *Connection) roomAgain() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.signalRoom()
+}

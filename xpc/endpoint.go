@@ -1,0 +1,56 @@
+package xpc
+
+import (
+	"os"
+
+	"github.com/openxpc/openxpc/transport"
+)
+
+// Endpoint leads to a listener (xpc_endpoint_t): inert data that can be sent in
+// messages and relayed through third processes; whoever receives it can make any
+// number of connections from it (R108, R161). It does not keep its listener
+// alive (R160). On Linux an Endpoint is a capability: a process that was never
+// given one cannot dial its listener. Any number of goroutines may use one.
+type Endpoint struct {
+	d    *transport.Descriptor // where there is O_PATH: the socket's file
+	path string                // elsewhere
+}
+
+// NewEndpoint makes an endpoint of a listener (xpc_endpoint_create). The listener
+// may be inactive; connections made meanwhile wait. It is misuse to give another
+// kind of connection. An endpoint of a listener that could not be made, or was
+// cancelled, leads nowhere.
+func NewEndpoint(c *Connection) *Endpoint {
+	if c == nil || c.listening == nil {
+		misuse("xpc_endpoint_create of a connection that is not a listener")
+	}
+	return c.listening.endpoint()
+}
+
+// NewEndpointFromFile makes an endpoint of a listening socket's file: capability
+// is the file opened with O_PATH (Linux; ownership passes), or nil, and then path
+// is where the socket is bound. It is the registry's door.
+func NewEndpointFromFile(capability *os.File, path string) *Endpoint {
+	if capability == nil {
+		return &Endpoint{path: path}
+	}
+	d, err := transport.DupDescriptor(int(capability.Fd()))
+	capability.Close()
+	if err != nil {
+		return &Endpoint{path: path}
+	}
+	return &Endpoint{d: d}
+}
+
+// Type is TypeEndpoint.
+func (e *Endpoint) Type() Type { return TypeEndpoint }
+
+func (e *Endpoint) dial(o transport.Options) (*transport.Conn, error) {
+	switch {
+	case e.d != nil:
+		return transport.DialDescriptor(e.d, o)
+	case e.path != "":
+		return transport.Dial(e.path, o)
+	}
+	return nil, transport.ErrRefused
+}

@@ -1,0 +1,96 @@
+package xpc
+
+import (
+	"fmt"
+
+	"github.com/openxpc/openxpc/transport"
+)
+
+// Frames of protocol 1 (docs/protocol.md).
+const (
+	frameHello     = 1
+	frameMessage   = 2
+	frameReply     = 3
+	frameAbandoned = 4
+	frameRefused   = 5
+)
+
+// flagWantsReply marks a message that expects a reply.
+const flagWantsReply = 1
+
+const protocolVersion = 1
+
+// hello is what each side says first.
+type hello struct {
+	maxMessage     int
+	maxDescriptors int
+}
+
+func helloFrame(lim *Limits) *transport.Frame {
+	d := NewDictionary()
+	d.SetUint64("version", protocolVersion)
+	d.SetUint64("flags", 0)
+	d.SetUint64("max-message", uint64(lim.MaxMessageSize))
+	d.SetUint64("max-descriptors", uint64(lim.MaxDescriptors))
+	body, _, err := encodeMessage(nil, d, lim)
+	if err != nil {
+		// Limits so small that not even this fits; the peer assumes the defaults.
+		body, _, _ = encodeMessage(nil, NewDictionary(), &defaultLimits)
+	}
+	return &transport.Frame{Kind: frameHello, Body: body, Identify: true}
+}
+
+var defaultLimits = Limits{}.withDefaults()
+
+func parseHello(f *transport.Frame) (hello, error) {
+	var d Dictionary
+	if _, err := decodeMessage(&d, ownedBody(f), f.Files, &defaultLimits); err != nil {
+		return hello{}, fmt.Errorf("unreadable HELLO: %w", err)
+	}
+	if v := d.GetUint64("version"); v < protocolVersion {
+		return hello{}, fmt.Errorf("HELLO names protocol %d, this side speaks %d", v, protocolVersion)
+	}
+	return hello{
+		maxMessage:     clamp(d.GetUint64("max-message"), defaultLimits.MaxMessageSize),
+		maxDescriptors: clamp(d.GetUint64("max-descriptors"), defaultLimits.MaxDescriptors),
+	}, nil
+}
+
+// clamp reads a peer's limit; 0 means that it named none.
+func clamp(v uint64, none int) int {
+	switch {
+	case v == 0:
+		return none
+	case v > mostMessageSize:
+		return mostMessageSize
+	}
+	return int(v)
+}
+
+// ownedBody gives a body that nobody else will use again.
+func ownedBody(f *transport.Frame) []byte {
+	if f.Owned {
+		return f.Body
+	}
+	return append([]byte(nil), f.Body...)
+}
+
+func parseRefusal(f *transport.Frame) error {
+	var d Dictionary
+	if _, err := decodeMessage(&d, ownedBody(f), f.Files, &defaultLimits); err != nil {
+		return fmt.Errorf("unreadable refusal: %w", err)
+	}
+	reason := d.GetString("reason")
+	if reason == "" {
+		reason = "the other side refused and gave no reason"
+	}
+	return &because{ErrLaunchFailed, reason}
+}
+
+func refusalFrame(text string) *transport.Frame {
+	d := NewDictionary()
+	d.SetInt64("code", 1)
+	d.SetString("reason", text)
+	body, _, _ := encodeMessage(nil, d, &defaultLimits)
+	return &transport.Frame{Kind: frameRefused, Body: body}
+}

@@ -1,0 +1,317 @@
+package xpc
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/openxpc/openxpc/transport"
+	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
+)
+
+// link is one socket of a connection: an epoch. It is what the transport tells
+// about arriving frames.
+type link struct {
+	c     *Connection
+	conn  *transport.Conn
+	epoch lifecycle.Epoch
+	dials bool   // this side dialed and has said HELLO
+	own   Limits // what this side accepts on this socket
+
+	// Guarded by c.mu.
+	greeted bool // the other side's HELLO has come; written by Receive alone
+	limits  hello
+	work    work
+}
+
+// work is what the reading goroutine may run itself.
+type work struct {
+	deliver *Queue // entered for a delivery of the connection
+	replies []replyBlock
+}
+
+// replyBlock is a reply handler on its way to its queue, which was entered.
+type replyBlock struct {
+	q *Queue
+	h Handler
+	o Object
+}
+
+func (b replyBlock) run() {
+	b.h(b.o)
+	if d, ok := b.o.(*Dictionary); ok && d.in != nil {
+		d.handlerReturned()
+	}
+}
+
+func (c *Connection) options() transport.Options {
+	return transport.Options{MaxBody: c.limits.MaxMessageSize, MaxFiles: c.limits.MaxDescriptors}
+}
+
+// attach gives an accepted peer its socket and begins to read it.
+func (c *Connection) attach(conn *transport.Conn) {
+	c.mu.Lock()
+	l := &link{c: c, conn: conn, epoch: c.m.Epoch(), own: c.limits}
+	c.link = l
+	if p, err := conn.Peer(); err == nil {
+		c.peer = p
+	}
+	c.mu.Unlock()
+	conn.Start(l)
+}
+
+// dial connects for an epoch: it runs on a goroutine of its own.
+func (c *Connection) dial(e lifecycle.Epoch) {
+	c.mu.Lock()
+	o := c.options()
+	lim := c.limits
+	c.mu.Unlock()
+	conn, err := c.origin.dial(c, o)
+	c.mu.Lock()
+	if err != nil {
+		c.dialFailed(e, err)
+		return
+	}
+	if s := c.m.State(); e != c.m.Epoch() || s != lifecycle.Dialing && s != lifecycle.Probing {
+		c.mu.Unlock()
+		conn.Close()
+		return
+	}
+	l := &link{c: c, conn: conn, epoch: e, dials: true, own: lim}
+	c.link = l
+	conn.Append(helloFrame(&lim))
+	c.after.flush = l
+	c.step(lifecycle.Event{Op: lifecycle.Dialed, Epoch: e})
+	c.unlock()
+	conn.Start(l)
+}
+
+// dialFailed tells the core whether the origin is gone for good; c.mu is held.
+func (c *Connection) dialFailed(e lifecycle.Epoch, err error) {
+	op := lifecycle.DialFailed
+	if c.origin.gone(err) {
+		op = lifecycle.Refused
+	}
+	if e == c.m.Epoch() {
+		c.cause = err
+	}
+	c.step(lifecycle.Event{Op: op, Epoch: e})
+	c.unlock()
+}
+
+func (c *Connection) closeLink(e lifecycle.Epoch) {
+	if c.listening != nil {
+		c.after.unlist = true
+		return
+	}
+	if c.link != nil && c.link.epoch == e {
+		c.after.closing = append(c.after.closing, c.link)
+		c.link = nil
+		c.paused = false
+		c.signalRoom()
+	}
+}
+
+// Receive takes one frame. It runs none of the program's code.
+func (l *link) Receive(f *transport.Frame, inline bool) transport.Outcome {
+	switch f.Kind {
+	case frameMessage:
+		return l.message(f, inline)
+	case frameReply:
+		return l.reply(f, inline)
+	case frameAbandoned:
+		return l.answered(f, nil, lifecycle.Interrupted, ErrDropped, inline)
+	case frameHello:
+		l.hello(f)
+	case frameRefused:
+		l.refused(f)
+	default:
+		// Kinds that a later protocol may add are not an error, but nothing may leak.
+		closeFiles(f.Files)
+	}
+	return 0
+}
+
+func closeFiles(files []*transport.Descriptor) {
+	for _, d := range files {
+		d.Close()
+	}
+}
+
+// Closed is told the end of the socket by the transport.
+func (l *link) Closed(err error) {
+	cause := ErrPeerGone
+	if err != io.EOF && err != nil {
+		cause = err
+	}
+	l.lost(cause)
+}
+
+func (l *link) lost(cause error) {
+	c := l.c
+	c.mu.Lock()
+	if l.epoch == c.m.Epoch() && c.m.State() != lifecycle.Invalid {
+		c.cause = cause
+	}
+	c.step(lifecycle.Event{Op: lifecycle.Lost, Epoch: l.epoch})
+	c.unlock()
+}
+
+// broken ends the link because of what the peer sent.
+func (l *link) broken(err error) {
+	l.lost(fmt.Errorf("the peer broke the protocol: %w", err))
+	l.conn.Close()
+}
+
+func (l *link) hello(f *transport.Frame) {
+	h, err := parseHello(f)
+	if err == nil && l.greeted {
+		err = errors.New("a second HELLO")
+	}
+	if err != nil {
+		l.broken(err)
+		return
+	}
+	c := l.c
+	c.mu.Lock()
+	l.greeted, l.limits = true, h
+	if l.dials {
+		if f.Sender.PID != 0 {
+			c.peer = f.Sender
+		}
+	} else {
+		l.conn.Append(helloFrame(&c.limits))
+		c.after.flush = l
+	}
+	c.unlock()
+}
+
+func (l *link) refused(f *transport.Frame) {
+	cause := parseRefusal(f)
+	c := l.c
+	c.mu.Lock()
+	if l.epoch == c.m.Epoch() {
+		c.cause = cause
+	}
+	c.step(lifecycle.Event{Op: lifecycle.TurnedAway, Epoch: l.epoch})
+	c.unlock()
+}
+
+// decode makes an object of a message's or a reply's frame.
+func (l *link) decode(f *transport.Frame) (*receivedMessage, error) {
+	m := newReceived(l.c, l.epoch)
+	m.from.id = f.ID
+	m.from.sender = f.Sender
+	m.from.size = transport.HeaderSize + len(f.Body)
+	fds, err := decodeMessage(&m.Dictionary, ownedBody(f), f.Files, &l.own)
+	m.from.fds = fds
+	return m, err
+}
+
+func (l *link) message(f *transport.Frame, inline bool) transport.Outcome {
+	m, err := l.decode(f)
+	if err == nil && !l.greeted {
+		err = errors.New("a message before HELLO")
+	}
+	if err != nil {
+		l.broken(err)
+		return 0
+	}
+	m.from.owes = f.Flags&flagWantsReply != 0
+	c := l.c
+	c.mu.Lock()
+	if inline {
+		c.reader = l
+	}
+	id := c.newID()
+	c.events.push(event{id, &m.Dictionary, m.from.size})
+	c.account(m.from.size)
+	c.step(lifecycle.Event{Op: lifecycle.Received, Epoch: l.epoch, ID: id})
+	c.reader = nil
+	out := l.pause()
+	if l.work.deliver != nil {
+		out |= transport.Work
+	}
+	tell := c.home != nil && !c.announced && c.m.State() != lifecycle.Invalid
+	if tell {
+		c.announced = true
+	}
+	c.unlock()
+	if tell {
+		c.home.announce(c)
+	}
+	return out
+}
+
+// pause bounds what is read ahead of the handlers; c.mu is held. While calls wait
+// the reader goes on, because their replies may be behind.
+func (l *link) pause() transport.Outcome {
+	c := l.c
+	limit := c.limits.MaxReceivedBytes
+	switch {
+	case c.unread <= limit:
+		return 0
+	case c.m.Pending() == 0:
+		c.paused = true
+		return transport.Pause
+	case c.unread > 4*limit && c.m.State() != lifecycle.Invalid:
+		c.cause = overLimit("MaxReceivedBytes", limit)
+		c.step(lifecycle.Event{Op: lifecycle.Cancel})
+	}
+	return 0
+}
+
+func (l *link) reply(f *transport.Frame, inline bool) transport.Outcome {
+	m, err := l.decode(f)
+	if err != nil {
+		l.broken(err)
+		return 0
+	}
+	return l.answered(f, m, lifecycle.Replied, nil, inline)
+}
+
+// answered completes the call that f names, if it still waits.
+func (l *link) answered(f *transport.Frame, m *receivedMessage, o lifecycle.Outcome, why error, inline bool) (out transport.Outcome) {
+	c := l.c
+	c.mu.Lock()
+	id := lifecycle.ID(f.ID)
+	call := c.calls[id]
+	if call == nil || l.epoch != c.m.Epoch() {
+		c.mu.Unlock()
+		if m != nil {
+			m.from.giveUp() // nobody waits for it: its descriptors must not stay open
+		}
+		return 0
+	}
+	call.reply, call.cause = m, why
+	if call.waiter != nil {
+		out = transport.Replied
+	}
+	if inline {
+		c.reader = l
+	}
+	c.step(lifecycle.Event{Op: lifecycle.Answered, Epoch: l.epoch, ID: id, Outcome: o})
+	c.reader = nil
+	if len(l.work.replies) > 0 {
+		out |= transport.Work
+	}
+	c.unlock()
+	return out
+}
+
+// Work runs what Receive left for the reading goroutine.
+func (l *link) Work() {
+	c := l.c
+	c.mu.Lock()
+	w := l.work
+	l.work = work{}
+	c.mu.Unlock()
+	for _, r := range w.replies {
+		r.run()
+		r.q.exit()
+	}
+	if w.deliver != nil {
+		c.deliver()
+		w.deliver.exit()
+	}
+}

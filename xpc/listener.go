@@ -1,0 +1,246 @@
+package xpc
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/openxpc/openxpc/transport"
+	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
+)
+
+// listener is what a listening connection has beside the rest: a socket and the
+// peers that came over it.
+type listener struct {
+	conn   *Connection
+	source socketSource
+
+	once sync.Once // opens the socket: at activation, or earlier for an endpoint
+	err  error
+	ep   *Endpoint
+
+	mu      sync.Mutex // guards the rest
+	socket  *transport.Listener
+	peers   map[*Connection]struct{} // not invalid; of a named listener, those not yet announced
+	stopped bool
+}
+
+// socketSource gets a listening socket and lets go of it.
+type socketSource interface {
+	// open returns the socket, the caller's, and the endpoint that leads to it.
+	open() (fd int, ep *Endpoint, err error)
+	// close is called after the listener was cancelled.
+	close()
+	// owned says that the name ends with the listener, and with it the peers (R109).
+	owned() bool
+}
+
+func newListener(name string, s socketSource, q *Queue) *Connection {
+	c := newConnection(lifecycle.Listener, name, nil, q)
+	c.listening = &listener{conn: c, source: s, peers: map[*Connection]struct{}{}}
+	return c
+}
+
+// open makes the socket, once.
+func (l *listener) open() error {
+	l.once.Do(func() {
+		fd, ep, err := l.source.open()
+		if err == nil {
+			l.socket, err = transport.NewListener(fd, l.conn.options())
+		}
+		l.ep, l.err = ep, err
+	})
+	return l.err
+}
+
+func (l *listener) endpoint() *Endpoint {
+	if l.open() != nil || l.ep == nil {
+		return &Endpoint{}
+	}
+	return l.ep
+}
+
+// listen answers the core's wish to look up: it runs on a goroutine of its own.
+func (l *listener) listen() {
+	err := l.open()
+	if err == nil {
+		err = l.start()
+	}
+	c := l.conn
+	c.mu.Lock()
+	op := lifecycle.LookedUp
+	if err != nil {
+		op = lifecycle.LookUpFailed
+		if c.m.State() != lifecycle.Invalid {
+			c.cause = err
+		}
+	}
+	c.step(lifecycle.Event{Op: op})
+	c.unlock()
+}
+
+func (l *listener) start() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		return ErrCanceled
+	}
+	if err := l.socket.Restamp(); err != nil {
+		return err
+	}
+	return l.socket.Start(l.accept)
+}
+
+// accept makes a peer of a client. The program hears of it with its first message (R53).
+func (l *listener) accept(conn *transport.Conn) {
+	p := newAccepted(l, nil)
+	l.conn.mu.Lock()
+	p.limits = l.conn.limits
+	l.conn.mu.Unlock()
+	l.mu.Lock()
+	if l.stopped {
+		l.mu.Unlock()
+		conn.Close()
+		return
+	}
+	l.peers[p] = struct{}{}
+	l.mu.Unlock()
+	p.attach(conn)
+}
+
+func newAccepted(home *listener, q *Queue) *Connection {
+	c := newConnection(lifecycle.Accepted, "", nil, q)
+	c.home = home
+	return c
+}
+
+// announce tells the program of a peer whose first message has come.
+func (l *listener) announce(p *Connection) {
+	if !l.source.owned() {
+		l.forget(p)
+	}
+	c := l.conn
+	c.mu.Lock()
+	id := c.newID()
+	c.events.push(event{id: id, obj: p})
+	c.step(lifecycle.Event{Op: lifecycle.Arrived, ID: id})
+	c.unlock()
+}
+
+func (l *listener) forget(p *Connection) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.peers, p)
+}
+
+// stop ends the listening; it runs after the connection became invalid.
+func (l *listener) stop() {
+	l.mu.Lock()
+	if l.stopped {
+		l.mu.Unlock()
+		return
+	}
+	l.stopped = true
+	peers := l.peers
+	l.peers = nil
+	l.mu.Unlock()
+	l.once.Do(func() { l.err = ErrCanceled })
+	if l.socket != nil {
+		l.socket.Close()
+		l.source.close()
+	}
+	for p := range peers {
+		p.Cancel()
+	}
+}
+
+// anonymous is a socket that only an endpoint leads to.
+type anonymous struct{ path string }
+
+func anonymousSocket() socketSource { return &anonymous{} }
+
+func (a *anonymous) open() (int, *Endpoint, error) {
+	dir, err := os.MkdirTemp("", "xpc-")
+	if err != nil {
+		return -1, nil, fmt.Errorf("xpc: anonymous listener: %w", err)
+	}
+	path := filepath.Join(dir, "s")
+	fd, err := transport.Listen(path)
+	if err != nil {
+		os.RemoveAll(dir)
+		return -1, nil, err
+	}
+	if d, err := transport.OpenEndpoint(path); err == nil {
+		os.RemoveAll(dir) // the descriptor goes on leading there
+		return fd, &Endpoint{d: d}, nil
+	}
+	a.path = path
+	return fd, &Endpoint{path: path}, nil
+}
+
+func (a *anonymous) close() {
+	if a.path != "" {
+		os.RemoveAll(filepath.Dir(a.path))
+	}
+}
+
+func (a *anonymous) owned() bool { return true }
+
+// handed is a listening socket that somebody else made.
+type handed struct{ f *os.File }
+
+func handedSocket(f *os.File) socketSource { return &handed{f} }
+
+func (h *handed) open() (int, *Endpoint, error) {
+	fd, err := takeFD(h.f)
+	if err != nil {
+		return -1, nil, fmt.Errorf("xpc: the listening socket that was handed over: %w", err)
+	}
+	return fd, nil, nil
+}
+
+func (h *handed) close()      {}
+func (h *handed) owned() bool { return false }
+
+// Refuse accepts every client that waits on a listening socket and tells it why
+// it will not be served: its calls end with ErrConnectionInterrupted and a cause
+// that is ErrLaunchFailed and reads text. It returns how many there were. listener
+// stays the caller's. It is the registry's door, for jobs that cannot be launched.
+func Refuse(listener *os.File, text string) (int, error) {
+	l, err := refusing(listener)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for {
+		conn, err := l.Accept()
+		if err != nil || conn == nil {
+			l.Close()
+			return n, err
+		}
+		n++
+		conn.Append(refusalFrame(text))
+		conn.Flush()
+		conn.Close()
+	}
+}
+
+func refusing(f *os.File) (*transport.Listener, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd := -1
+	err = raw.Control(func(n uintptr) {
+		var d *transport.Descriptor
+		if d, err = transport.DupDescriptor(int(n)); err == nil {
+			fd, err = d.Dup()
+			d.Close()
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return transport.NewListener(fd, transport.Options{})
+}

@@ -1,0 +1,214 @@
+package xpc
+
+import (
+	"runtime"
+	"sync"
+
+	"github.com/openxpc/openxpc/credentials"
+	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
+)
+
+// incoming ties a received dictionary to where it came from and to what the
+// sender is still owed. One obligation lives in it: a request that expects a
+// reply is answered, passed on to a reply object, or reported as dropped (R149).
+type incoming struct {
+	c      *Connection
+	epoch  lifecycle.Epoch
+	id     uint64 // the sender's number
+	sender credentials.Credentials
+	fds    []*FD
+	size   int
+
+	mu       sync.Mutex // guards the rest
+	owes     bool       // a reply is expected and no reply object was made
+	retains  int
+	returned bool // the handler has returned
+	released bool
+	reply    *Dictionary // made, not sent, while the handler runs
+	sent     bool
+	isReply  bool // this ties a reply object to its request
+	cleanup  runtime.Cleanup
+}
+
+// receivedMessage is one allocation for a dictionary and its origin.
+type receivedMessage struct {
+	Dictionary
+	from incoming
+}
+
+func newReceived(c *Connection, e lifecycle.Epoch) *receivedMessage {
+	m := &receivedMessage{}
+	m.in = &m.from
+	m.from.c, m.from.epoch = c, e
+	return m
+}
+
+// debt is what a cleanup needs to report a dropped request, without keeping the
+// dictionary alive.
+type debt struct {
+	c     *Connection
+	epoch lifecycle.Epoch
+	id    uint64
+}
+
+func (d debt) abandon() { d.c.abandon(d.epoch, d.id) }
+
+// CreateReply makes the reply to a received message (xpc_dictionary_create_reply):
+// fill it and send it with SendMessage on RemoteConnection. It returns nil, as
+// Apple's does (R144), for a dictionary that was not received, whose sender
+// expects no reply, or that has its reply already; and, in Go, when the handler
+// has returned without Retain. The obligation to answer moves to the reply: a
+// reply that is released, or becomes garbage, unsent tells the sender that none
+// is coming (R150).
+func (d *Dictionary) CreateReply() *Dictionary {
+	if d == nil || d.in == nil || d.in.isReply {
+		return nil
+	}
+	in := d.in
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !in.owes || in.released {
+		return nil
+	}
+	in.owes = false
+	reply := &receivedMessage{}
+	reply.in = &reply.from
+	reply.from.c, reply.from.epoch, reply.from.id = in.c, in.epoch, in.id
+	reply.from.isReply, reply.from.owes = true, true
+	if in.returned {
+		reply.from.watch(&reply.Dictionary)
+	} else {
+		in.reply = &reply.Dictionary
+	}
+	return &reply.Dictionary
+}
+
+// RemoteConnection is the connection that a received message, or a received
+// reply, came on, and for a reply made by CreateReply the one to send it on
+// (xpc_dictionary_get_remote_connection, R145). It is nil for any other dictionary.
+func (d *Dictionary) RemoteConnection() *Connection {
+	if d == nil || d.in == nil {
+		return nil
+	}
+	return d.in.c
+}
+
+// Sender says who wrote a received message, as the kernel attached it to the
+// message itself; it is credentials.Unknown for a dictionary that was not
+// received, and where the kernel does not say. [Connection.PID] and its
+// neighbours tell who connected (R162, R196).
+func (d *Dictionary) Sender() credentials.Credentials {
+	if d == nil || d.in == nil || d.in.isReply || d.in.sender.PID == 0 {
+		return credentials.Unknown()
+	}
+	return d.in.sender
+}
+
+// Retain keeps a received message beyond the return of its handler (xpc_retain,
+// R69); it must be called inside the handler, and each Retain needs a Release. It
+// returns d. On other dictionaries it does nothing: the collector keeps those.
+func (d *Dictionary) Retain() *Dictionary {
+	if d == nil || d.in == nil {
+		return d
+	}
+	d.in.mu.Lock()
+	released := d.in.released
+	d.in.retains++
+	d.in.mu.Unlock()
+	if released {
+		misuse("Retain of a message that was released.")
+	}
+	return d
+}
+
+// Release undoes a Retain (xpc_release). The last one after the handler has
+// returned gives the message up: if it expects a reply and has none, the sender
+// is told that none is coming, and descriptors that nobody took are closed. On a
+// reply made by CreateReply that was not sent it tells the sender the same
+// (R150). On other dictionaries it does nothing. More releases than retains are
+// misuse.
+func (d *Dictionary) Release() {
+	if d == nil || d.in == nil {
+		return
+	}
+	in := d.in
+	in.mu.Lock()
+	if in.isReply && in.retains == 0 {
+		in.mu.Unlock()
+		in.giveUp()
+		return
+	}
+	in.retains--
+	over := in.retains < 0
+	last := in.retains == 0 && (in.returned || in.isReply)
+	in.mu.Unlock()
+	if over {
+		misuse("Over-release of object.")
+	}
+	if last {
+		in.giveUp()
+	}
+}
+
+// handlerReturned ends the runtime's own hold on the message.
+func (d *Dictionary) handlerReturned() {
+	in := d.in
+	in.mu.Lock()
+	in.returned = true
+	kept := in.retains > 0
+	reply := in.reply
+	in.reply = nil
+	if kept && in.owes {
+		in.watch(d)
+	}
+	in.mu.Unlock()
+	if reply != nil {
+		reply.in.mu.Lock()
+		if reply.in.owes {
+			reply.in.watch(reply)
+		}
+		reply.in.mu.Unlock()
+	}
+	if !kept {
+		in.giveUp()
+	}
+}
+
+// watch makes the collector the backstop for an obligation; in.mu is held.
+func (in *incoming) watch(d *Dictionary) {
+	in.cleanup = runtime.AddCleanup(d, debt.abandon, debt{in.c, in.epoch, in.id})
+}
+
+// giveUp is the final release.
+func (in *incoming) giveUp() {
+	in.mu.Lock()
+	owed := in.owes
+	in.owes, in.released = false, true
+	fds := in.fds
+	in.fds = nil
+	in.cleanup.Stop()
+	in.mu.Unlock()
+	for _, f := range fds {
+		if !f.taken.Load() {
+			f.Close()
+		}
+	}
+	if owed {
+		debt{in.c, in.epoch, in.id}.abandon()
+	}
+}
+
+// takeReply claims the right to send a reply, once, on its own connection.
+func (in *incoming) takeReply(c *Connection) {
+	if in.c != c {
+		misuse("Attempt to send a message expecting a reply to a connection other than the one it belongs to.")
+	}
+	in.mu.Lock()
+	ok := in.owes
+	in.owes = false
+	in.cleanup.Stop()
+	in.mu.Unlock()
+	if !ok {
+		misuse("Attempt to send a reply that was sent or released already.")
+	}
+}

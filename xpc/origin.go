@@ -1,0 +1,181 @@
+package xpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openxpc/openxpc/transport"
+	"github.com/openxpc/openxpc/xpc/bootstrap"
+	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
+)
+
+// origin is where a connection can be made again after its socket was lost.
+type origin interface {
+	// lookUp finds out, at activation, whether there is anything to dial.
+	lookUp(c *Connection) error
+	// dial connects.
+	dial(c *Connection, o transport.Options) (*transport.Conn, error)
+	// gone says of dial's error that no later dial can succeed.
+	gone(err error) bool
+	// leave is called once when the connection has become invalid.
+	leave(c *Connection)
+}
+
+// lookUp answers the core's wish; it runs on a goroutine of its own.
+func (c *Connection) lookUp() {
+	if c.listening != nil {
+		c.listening.listen()
+		return
+	}
+	err := c.origin.lookUp(c)
+	c.mu.Lock()
+	op := lifecycle.LookedUp
+	if err != nil {
+		op = lifecycle.LookUpFailed
+		if c.m.State() != lifecycle.Invalid {
+			c.cause = err
+		}
+	}
+	c.step(lifecycle.Event{Op: op})
+	invalid := c.m.State() == lifecycle.Invalid
+	c.unlock()
+	if invalid {
+		c.origin.leave(c)
+	}
+}
+
+// endpointOrigin dials an endpoint's listener.
+type endpointOrigin struct{ e *Endpoint }
+
+func (o *endpointOrigin) lookUp(*Connection) error { return nil }
+
+func (o *endpointOrigin) dial(_ *Connection, opts transport.Options) (*transport.Conn, error) {
+	return o.e.dial(opts)
+}
+
+func (o *endpointOrigin) gone(err error) bool { return errors.Is(err, transport.ErrRefused) }
+func (o *endpointOrigin) leave(*Connection)   {}
+
+// socketOrigin is a connected socket that cannot be had a second time.
+type socketOrigin struct{ fd int }
+
+func (o *socketOrigin) lookUp(*Connection) error { return nil }
+
+func (o *socketOrigin) dial(_ *Connection, opts transport.Options) (*transport.Conn, error) {
+	if o.fd < 0 {
+		return nil, transport.ErrRefused
+	}
+	fd := o.fd
+	o.fd = -1
+	return transport.NewSocket(fd, opts)
+}
+
+func (o *socketOrigin) gone(error) bool   { return true }
+func (o *socketOrigin) leave(*Connection) {}
+
+// registryOrigin dials the registry's own socket.
+type registryOrigin struct{}
+
+func (registryOrigin) lookUp(*Connection) error { return nil }
+
+func (registryOrigin) dial(_ *Connection, opts transport.Options) (*transport.Conn, error) {
+	var tried []error
+	for _, path := range bootstrap.Paths() {
+		conn, err := transport.Dial(path, opts)
+		if err == nil {
+			return conn, nil
+		}
+		tried = append(tried, fmt.Errorf("%s: %w", path, err))
+	}
+	return nil, noRegistry(tried)
+}
+
+func (registryOrigin) gone(err error) bool { return errors.Is(err, ErrNoRegistry) }
+func (registryOrigin) leave(*Connection)   {}
+
+func noRegistry(tried []error) error {
+	text := "no registry answers"
+	for i, err := range tried {
+		sep := "; "
+		if i == 0 {
+			sep = ": looked at "
+		}
+		text += sep + err.Error()
+	}
+	return &because{ErrNoRegistry, text + `. Start one with "xpcd", or run the program under "xpcctl run"`}
+}
+
+// nameOrigin finds its service through the registry.
+type nameOrigin struct{ name string }
+
+func newNamed(name string, q *Queue) *Connection {
+	if name == bootstrap.RegistryName {
+		return newConnection(lifecycle.Endpoint, name, registryOrigin{}, q)
+	}
+	return newConnection(lifecycle.Named, name, &nameOrigin{name}, q)
+}
+
+// registryPatience bounds the wait for the registry's answer.
+const registryPatience = 30 * time.Second
+
+func (o *nameOrigin) lookUp(c *Connection) error {
+	if err := bootstrap.CheckName(o.name); err != nil {
+		return failedAt("lookup", bootstrap.UnknownService, err.Error())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
+	defer cancel()
+	_, err := registry.lookUp(ctx, o.name, c)
+	return err
+}
+
+// dial asks the registry again when nobody listens at the endpoint it gave: the
+// service may have got a new socket meanwhile.
+func (o *nameOrigin) dial(c *Connection, opts transport.Options) (*transport.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
+	defer cancel()
+	ep := registry.known(o.name, c)
+	if ep != nil {
+		conn, err := ep.dial(opts)
+		if err == nil || !errors.Is(err, transport.ErrRefused) {
+			return conn, err
+		}
+	}
+	ep, err := registry.lookUp(ctx, o.name, c)
+	if err != nil {
+		return nil, err
+	}
+	return ep.dial(opts)
+}
+
+func (o *nameOrigin) gone(err error) bool { return errors.Is(err, ErrUnknownName) }
+
+func (o *nameOrigin) leave(c *Connection) { registry.leave(o.name, c) }
+
+// checkedIn is a listening socket that the registry hands to the one who may serve the name.
+type checkedIn struct {
+	name string
+	held bool
+}
+
+func checkedInSocket(name string) socketSource { return &checkedIn{name: name} }
+
+func (s *checkedIn) open() (int, *Endpoint, error) {
+	if err := bootstrap.CheckName(s.name); err != nil {
+		return -1, nil, failedAt("listener activation", bootstrap.NotPrivileged, err.Error())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
+	defer cancel()
+	fd, ep, err := registry.checkIn(ctx, s.name)
+	s.held = err == nil
+	return fd, ep, err
+}
+
+func (s *checkedIn) close() {
+	if s.held {
+		registry.checkOut(s.name)
+	}
+}
+
+func (s *checkedIn) owned() bool { return false }

@@ -1,0 +1,279 @@
+package xpc
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/openxpc/openxpc/xpc/bootstrap"
+	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
+)
+
+// registry is this process's conversation with its registry. The connection is
+// made when a name is looked up or checked in, and ends with the last one that
+// needs it; a launched job keeps the one it inherited, because holding it is what
+// makes it the job.
+var registry = &registryClient{
+	names:  map[string]*registryName{},
+	served: map[string]int{},
+}
+
+type registryClient struct {
+	mu        sync.Mutex // guards the rest; never held while the registry is asked
+	conn      *Connection
+	inherited bool
+	uses      int // look-ups and check-ins under way
+	names     map[string]*registryName
+	served    map[string]int
+}
+
+// registryName is what is known of a looked-up name, and who wants to hear of its end.
+type registryName struct {
+	endpoint *Endpoint
+	users    map[*Connection]struct{}
+}
+
+// use returns the connection to the registry, made if need be, and keeps it until done.
+func (r *registryClient) use() *Connection {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.uses++
+	if r.conn == nil {
+		r.connect()
+	}
+	return r.conn
+}
+
+func (r *registryClient) connect() {
+	if fd, ok := inheritedSocket(); ok {
+		r.conn = newConnection(lifecycle.Endpoint, "", &socketOrigin{fd}, NewQueue("registry"))
+		r.inherited = true
+	} else {
+		r.conn = newConnection(lifecycle.Endpoint, "", registryOrigin{}, NewQueue("registry"))
+		r.inherited = false
+	}
+	conn := r.conn
+	conn.SetEventHandler(func(o Object) { r.event(conn, o) })
+	conn.Activate()
+}
+
+// done gives up a use; the last one closes the connection, unless it is a job's.
+func (r *registryClient) done() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.uses--
+	r.closeIfIdle()
+}
+
+func (r *registryClient) closeIfIdle() {
+	if r.uses == 0 && len(r.names) == 0 && len(r.served) == 0 && r.conn != nil && !r.inherited {
+		// Cancel takes no lock of ours: the handler runs on the connection's queue.
+		r.conn.Cancel()
+		r.conn = nil
+	}
+}
+
+// inheritedSocket takes over the socket that a launched job inherits, once.
+func inheritedSocket() (int, bool) {
+	text := os.Getenv(bootstrap.EnvBootstrapFD)
+	if text == "" {
+		return -1, false
+	}
+	os.Unsetenv(bootstrap.EnvBootstrapFD) // the number means nothing to this process's children
+	fd, err := strconv.Atoi(text)
+	if err != nil || fd < 3 {
+		return -1, false
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+		return -1, false
+	}
+	unix.CloseOnExec(fd)
+	return fd, true
+}
+
+func (r *registryClient) event(conn *Connection, o Object) {
+	switch o := o.(type) {
+	case *Dictionary:
+		if o.GetString(bootstrap.KeyOp) == bootstrap.OpGone {
+			r.gone(o.GetString(bootstrap.KeyName), o.GetString(bootstrap.KeyReason))
+		}
+	case *Error:
+		r.lost(conn, o)
+	}
+}
+
+// lost: the registry is down. Names stay known as long as their sockets answer;
+// the next look-up makes a new connection.
+func (r *registryClient) lost(conn *Connection, e *Error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.conn == conn && e == ErrConnectionInvalid {
+		r.conn = nil
+	}
+}
+
+func (r *registryClient) gone(name, reason string) {
+	r.mu.Lock()
+	n := r.names[name]
+	delete(r.names, name)
+	r.closeIfIdle()
+	r.mu.Unlock()
+	if n == nil {
+		return
+	}
+	why := &because{ErrUnknownName, fmt.Sprintf("the name %s is gone: %s", name, reason)}
+	for c := range n.users {
+		c.originGone(why)
+	}
+}
+
+// originGone ends a connection whose name was unloaded (R123).
+func (c *Connection) originGone(why error) {
+	c.mu.Lock()
+	if c.m.State() != lifecycle.Invalid {
+		c.cause = why
+	}
+	c.step(lifecycle.Event{Op: lifecycle.Gone})
+	c.unlock()
+}
+
+// known is the endpoint that an earlier look-up gave, nil if there is none.
+func (r *registryClient) known(name string, c *Connection) *Endpoint {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.names[name]
+	if n == nil {
+		return nil
+	}
+	n.users[c] = struct{}{}
+	return n.endpoint
+}
+
+// lookUp asks for a name on behalf of c, which is told when the name goes.
+func (r *registryClient) lookUp(ctx context.Context, name string, c *Connection) (*Endpoint, error) {
+	answer, err := r.ask(ctx, "lookup", bootstrap.OpLookUp, name)
+	defer r.done()
+	if err != nil {
+		return nil, err
+	}
+	ep, _ := answer.Get(bootstrap.KeyEndpoint).(*Endpoint)
+	if ep == nil {
+		return nil, failedAt("lookup", bootstrap.BadRequest, "the registry's answer has no endpoint")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.names[name]
+	if n == nil {
+		n = &registryName{users: map[*Connection]struct{}{}}
+		r.names[name] = n
+	}
+	n.endpoint = ep
+	n.users[c] = struct{}{}
+	return ep, nil
+}
+
+func (r *registryClient) leave(name string, c *Connection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.names[name]
+	if n == nil {
+		return
+	}
+	delete(n.users, c)
+	if len(n.users) == 0 {
+		delete(r.names, name)
+		r.closeIfIdle()
+	}
+}
+
+// checkIn asks for the name's listening socket, the caller's to close.
+func (r *registryClient) checkIn(ctx context.Context, name string) (int, *Endpoint, error) {
+	answer, err := r.ask(ctx, "listener activation", bootstrap.OpCheckIn, name)
+	defer r.done()
+	if err != nil {
+		return -1, nil, err
+	}
+	fd := answer.DupFD(bootstrap.KeyListener)
+	if fd < 0 {
+		return -1, nil, failedAt("listener activation", bootstrap.BadRequest, "the registry's answer has no socket")
+	}
+	answer.in.giveUp()
+	ep, _ := answer.Get(bootstrap.KeyEndpoint).(*Endpoint)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.served[name]++
+	return fd, ep, nil
+}
+
+func (r *registryClient) checkOut(name string) {
+	r.mu.Lock()
+	conn := r.conn
+	if r.served[name]--; r.served[name] <= 0 {
+		delete(r.served, name)
+	}
+	r.mu.Unlock()
+	if conn == nil {
+		return
+	}
+	m := NewDictionary()
+	m.SetString(bootstrap.KeyOp, bootstrap.OpCheckOut)
+	m.SetString(bootstrap.KeyName, name)
+	conn.SendMessage(m)
+	conn.SendBarrier(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.closeIfIdle()
+	})
+}
+
+// ask makes one request; the caller calls done afterwards, also after an error.
+func (r *registryClient) ask(ctx context.Context, stage, op, name string) (*Dictionary, error) {
+	conn := r.use()
+	m := NewDictionary()
+	m.SetString(bootstrap.KeyOp, op)
+	m.SetString(bootstrap.KeyName, name)
+	answer, err := conn.SendMessageWithReplySync(ctx, m)
+	if err != nil {
+		return nil, registryFailure(stage, err)
+	}
+	if code := answer.GetInt64(bootstrap.KeyError); code != 0 {
+		return nil, failedAt(stage, bootstrap.Code(code), answer.GetString(bootstrap.KeyReason))
+	}
+	return answer, nil
+}
+
+func registryFailure(stage string, err error) error {
+	if ce, ok := err.(*ConnectionError); ok && ce.Cause != nil {
+		err = ce.Cause
+	}
+	return fmt.Errorf("Connection init failed at %s: %w", stage, err)
+}
+
+// failedAt is a reason in the shape that macOS gives it (R92): stage, error number, text.
+func failedAt(stage string, code bootstrap.Code, reason string) error {
+	kind, errno := ErrNotPermitted, unix.EPERM
+	switch code {
+	case bootstrap.UnknownService:
+		kind, errno = ErrUnknownName, unix.ESRCH
+	case bootstrap.ServiceActive, bootstrap.NameInUse:
+		kind, errno = ErrNameActive, unix.EBUSY
+	case bootstrap.BadRequest:
+		errno = unix.EINVAL
+	}
+	text := fmt.Sprintf("Connection init failed at %s with error %d - %s", stage, int(errno), errnoText[errno])
+	if reason != "" {
+		text += " (" + reason + ")"
+	}
+	return &because{kind, text}
+}
+
+var errnoText = map[unix.Errno]string{
+	unix.EPERM:  "Operation not permitted",
+	unix.ESRCH:  "No such process",
+	unix.EBUSY:  "Resource busy",
+	unix.EINVAL: "Invalid argument",
+}

@@ -1,0 +1,358 @@
+package xpc
+
+import (
+	"fmt"
+
+	"github.com/openxpc/openxpc/transport"
+	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
+)
+
+// after is what a Step leaves to be done once the lock is released.
+type after struct {
+	flush   *link
+	lookUp  bool
+	dial    lifecycle.Epoch
+	closing []*link
+	written *link
+	behind  lifecycle.ID
+	refused []*Connection // peers that will not be delivered
+	misuse  string
+	resume  *link
+	unlist  bool // the listening socket is no longer wanted
+	left    bool // the connection became invalid: whoever keeps it in a table is told
+}
+
+// step takes an event and carries out its effects as far as they are memory; c.mu
+// is held, and the caller releases it with unlock. It is the one door for every
+// change of the connection's state.
+func (c *Connection) step(ev lifecycle.Event) {
+	wasValid := c.m.State() != lifecycle.Invalid
+	for _, e := range c.m.Step(ev) {
+		c.apply(e)
+	}
+	if wasValid && c.m.State() == lifecycle.Invalid {
+		c.becameInvalid()
+	}
+}
+
+func (c *Connection) becameInvalid() {
+	c.reason = c.cause
+	if c.reason == nil {
+		c.reason = ErrCanceled
+	}
+	c.signalRoom()
+	c.after.left = true
+}
+
+func (c *Connection) apply(e lifecycle.Effect) {
+	switch e.Do {
+	case lifecycle.Write:
+		c.write(e.ID)
+	case lifecycle.Schedule:
+		c.schedule()
+	case lifecycle.Run:
+		c.run(e.What)
+	case lifecycle.Complete:
+		c.complete(e.ID, e.Outcome)
+	case lifecycle.Discard:
+		if o := c.takeOutgoing(e.ID); o != nil {
+			o.discard()
+		}
+	case lifecycle.Drop:
+		c.dropEvent(e.ID)
+	case lifecycle.RunBarrier:
+		c.runBarrier(e.ID)
+	case lifecycle.Flush:
+		c.after.written, c.after.behind = c.link, e.ID
+	case lifecycle.LookUp:
+		c.after.lookUp = true
+	case lifecycle.Dial:
+		c.after.dial = e.Epoch
+	case lifecycle.Close:
+		c.closeLink(e.Epoch)
+	case lifecycle.Finish:
+		c.handler, c.running = nil, nil
+	case lifecycle.OverResume:
+		c.after.misuse = "Over-resume of a connection."
+	}
+}
+
+// unlock releases c.mu and does what may not be done under it.
+func (c *Connection) unlock() {
+	a := c.after
+	c.after = after{}
+	c.mu.Unlock()
+	if a.flush != nil {
+		a.flush.conn.Flush()
+	}
+	if a.written != nil {
+		c.awaitWritten(a.written, a.behind)
+	}
+	if a.resume != nil {
+		a.resume.conn.Resume()
+	}
+	for _, l := range a.closing {
+		l.conn.Close()
+	}
+	if a.left {
+		c.leave()
+	}
+	if a.unlist {
+		c.listening.stop()
+	}
+	for _, p := range a.refused {
+		p.Cancel()
+	}
+	if a.lookUp {
+		// Ends with the registry's answer.
+		go c.lookUp()
+	}
+	if a.dial != 0 {
+		// Ends when the socket is connected or that failed.
+		go c.dial(a.dial)
+	}
+	if a.misuse != "" {
+		misuse("%s", a.misuse)
+	}
+}
+
+// leave takes an invalid connection out of the tables it stands in.
+func (c *Connection) leave() {
+	if c.home != nil {
+		c.home.forget(c)
+	}
+	if c.origin != nil {
+		c.origin.leave(c)
+	}
+}
+
+// ---- sending
+
+// outgoing is a message on its way out.
+type outgoing struct {
+	id     lifecycle.ID
+	frame  transport.Frame
+	pooled *[]byte // Body's memory, to be used again
+}
+
+func (o *outgoing) discard() {
+	for _, d := range o.frame.Files {
+		d.Close()
+	}
+	o.recycle()
+}
+
+func (o *outgoing) recycle() {
+	if o.pooled != nil {
+		recycleBody(o.pooled)
+		o.pooled = nil
+	}
+}
+
+// submit steps with o as the message of the event; c.mu is held.
+func (c *Connection) submit(ev lifecycle.Event, o *outgoing) {
+	o.id = ev.ID
+	c.staged = o
+	c.step(ev)
+	if o := c.staged; o != nil {
+		// Kept for later: o may live on the stack of the sender.
+		c.staged = nil
+		kept := *o
+		if c.outgoing == nil {
+			c.outgoing = map[lifecycle.ID]*outgoing{}
+		}
+		c.outgoing[ev.ID] = &kept
+		c.waiting += transport.HeaderSize + len(o.frame.Body)
+	}
+}
+
+func (c *Connection) takeOutgoing(id lifecycle.ID) *outgoing {
+	if o := c.staged; o != nil && o.id == id {
+		c.staged = nil
+		return o
+	}
+	o := c.outgoing[id]
+	if o != nil {
+		delete(c.outgoing, id)
+		c.waiting -= transport.HeaderSize + len(o.frame.Body)
+	}
+	return o
+}
+
+func (c *Connection) write(id lifecycle.ID) {
+	o := c.takeOutgoing(id)
+	if !c.link.conn.Append(&o.frame) {
+		o.recycle()
+	}
+	if c.waiting == 0 {
+		c.signalRoom()
+	}
+	c.after.flush = c.link
+}
+
+func (c *Connection) awaitWritten(l *link, id lifecycle.ID) {
+	l.conn.Written(func() {
+		c.mu.Lock()
+		c.step(lifecycle.Event{Op: lifecycle.Flushed, Epoch: l.epoch, ID: id})
+		c.unlock()
+	})
+}
+
+// runBarrier runs the block on a goroutine of its own: never on a sender's (R77).
+func (c *Connection) runBarrier(id lifecycle.ID) {
+	f := c.barriers[id]
+	delete(c.barriers, id)
+	// Ends with the block.
+	go func() {
+		f()
+		c.mu.Lock()
+		c.step(lifecycle.Event{Op: lifecycle.BarrierDone, ID: id})
+		c.unlock()
+	}()
+}
+
+// ---- delivering
+
+// schedule has deliver run on the target queue: by the reader itself if it asked
+// and the queue is idle, else as a block.
+func (c *Connection) schedule() {
+	if c.inDeliver {
+		c.again = true
+		return
+	}
+	c.on = c.queue
+	if c.reader != nil && c.queue.enter() {
+		c.reader.work.deliver = c.queue
+		return
+	}
+	c.queue.Async(c.deliverFn)
+}
+
+// deliver is a block on the target queue: it runs the event handler for what is
+// due, and for what became due meanwhile unless others wait for the queue.
+func (c *Connection) deliver() {
+	for {
+		c.mu.Lock()
+		c.inDeliver = true
+		c.step(lifecycle.Event{Op: lifecycle.Begin})
+		h, ev := c.running, c.current
+		c.running, c.current = nil, event{}
+		if ev.obj == nil {
+			c.endDeliver()
+			return
+		}
+		c.unlock()
+
+		if h != nil {
+			h(ev.obj)
+		}
+		if d, ok := ev.obj.(*Dictionary); ok && d.in != nil {
+			d.handlerReturned()
+		}
+
+		c.mu.Lock()
+		c.step(lifecycle.Event{Op: lifecycle.HandlerDone})
+		if ev.obj == Object(ErrConnectionInvalid) {
+			c.finish()
+			return
+		}
+		if !c.again || c.on != c.queue || !c.on.uncontended() {
+			c.endDeliver()
+			return
+		}
+		c.again = false
+		c.unlock()
+	}
+}
+
+// endDeliver gives up the block; c.mu is held.
+func (c *Connection) endDeliver() {
+	c.inDeliver = false
+	if c.again {
+		c.again = false
+		c.on = c.queue
+		c.queue.Async(c.deliverFn)
+	}
+	c.unlock()
+}
+
+// finish runs after the final event's handler: the finalizer, then Done. c.mu is held.
+func (c *Connection) finish() {
+	f, v := c.finalizer, c.context
+	c.finalizer = nil
+	c.inDeliver = false
+	c.unlock()
+	if f != nil {
+		f(v)
+	}
+	close(c.done)
+}
+
+// run fetches the payload of the delivery that begins.
+func (c *Connection) run(what lifecycle.What) {
+	c.running = c.handler
+	switch what {
+	case lifecycle.InterruptedEvent:
+		c.current = event{obj: ErrConnectionInterrupted}
+	case lifecycle.InvalidEvent:
+		c.current = event{obj: ErrConnectionInvalid}
+	default:
+		c.current = c.events.pop()
+		c.account(-c.current.size)
+	}
+}
+
+// account counts what waits for the event handler, and reads on when there is room.
+func (c *Connection) account(n int) {
+	c.unread += n
+	if c.paused && c.unread <= c.limits.MaxReceivedBytes/2 {
+		c.paused = false
+		c.after.resume = c.link
+	}
+}
+
+// dropEvent lets go of something that will not be delivered: what was just
+// pushed, or on cancel the oldest.
+func (c *Connection) dropEvent(id lifecycle.ID) {
+	var ev event
+	switch {
+	case c.events.len() == 0:
+		return
+	case c.events.last().id == id:
+		ev = c.events.popLast()
+	case c.events.first().id == id:
+		ev = c.events.pop()
+	default:
+		return
+	}
+	c.account(-ev.size)
+	switch o := ev.obj.(type) {
+	case *Connection:
+		c.after.refused = append(c.after.refused, o)
+	case *Dictionary:
+		o.in.discardUnseen()
+	}
+}
+
+// discardUnseen closes what came with a message that no handler will see. Its
+// sender learns of the end of the connection.
+func (in *incoming) discardUnseen() {
+	in.mu.Lock()
+	in.owes = false
+	in.mu.Unlock()
+	in.giveUp()
+}
+
+// ---- room
+
+func (c *Connection) signalRoom() {
+	if c.room != nil {
+		close(c.room)
+		c.room = nil
+	}
+}
+
+// overLimit is a limit of this side's that a connection ran into.
+func overLimit(name string, limit int) error {
+	return fmt.Errorf("the connection's limit %s of %d was reached", name, limit)
+}
