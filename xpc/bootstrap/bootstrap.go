@@ -19,10 +19,12 @@ import (
 const RegistryName = "org.openxpc.registry"
 
 // Environment variables. EnvRegistry is the path of the registry's socket;
-// EnvBootstrapFD is the number of the connected socket that a launched job inherits.
+// EnvBootstrapFD is the number of the connected socket that a launched job
+// inherits; EnvServiceName is the name it serves, if its job declares just one.
 const (
 	EnvRegistry    = "XPC_REGISTRY"
 	EnvBootstrapFD = "XPC_BOOTSTRAP_FD"
+	EnvServiceName = "XPC_SERVICE_NAME"
 )
 
 // Keys of requests and replies.
