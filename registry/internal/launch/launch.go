@@ -26,7 +26,10 @@
 // Gone: terminal.
 package launch
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // How long a process may take to end after it was told to, and after it was
 // killed, before the daemon goes on without it; and how long after a start that
@@ -105,7 +108,8 @@ type Effect struct {
 // Machine is one job. The zero Machine is Idle and starts as often as it is
 // wanted. It is a plain value, for one goroutine at a time.
 type Machine struct {
-	Throttle time.Duration // least time between two starts (R220)
+	Throttle    time.Duration // least time between two starts (R220)
+	ExitTimeout time.Duration // from Terminate to Kill; 0 is the constant ExitTimeout
 
 	state   State
 	unload  bool // asked for while Starting
@@ -216,7 +220,7 @@ func (m *Machine) wait(until time.Duration) []Effect {
 }
 
 func (m *Machine) stop(now time.Duration) []Effect {
-	m.state, m.timerAt = Stopping, now+ExitTimeout
+	m.state, m.timerAt = Stopping, now+cmp.Or(m.ExitTimeout, ExitTimeout)
 	return []Effect{{Kind: Terminate}, {Kind: Arm, At: m.timerAt}}
 }
 

@@ -1,0 +1,180 @@
+package daemon
+
+import (
+	"github.com/openxpc/openxpc/registry/internal/namespace"
+	"github.com/openxpc/openxpc/xpc"
+	"github.com/openxpc/openxpc/xpc/bootstrap"
+)
+
+// limits of a connection to the registry. A job file is the largest request, a
+// list of thousands of jobs the largest answer.
+var limits = xpc.Limits{
+	MaxMessageSize:    2 << 20,
+	MaxDepth:          8,
+	MaxElements:       1 << 16,
+	MaxDescriptors:    4,
+	MaxPendingReplies: 16,
+	MaxQueuedBytes:    8 << 20,
+	MaxReceivedBytes:  4 << 20,
+}
+
+// maxClients is a variable for the tests.
+var maxClients = MaxClients
+
+// client is one connection to the registry: through its socket, or the bootstrap
+// connection that a job's process was started with.
+type client struct {
+	id      namespace.Client
+	conn    *xpc.Connection
+	job     *job // whose bootstrap connection this is, or nil
+	uid     int  // counted under this user; -1 for a job's
+	refused bool // over the user's quota: told so at its first request
+	gone    bool
+}
+
+// admit takes a connection through the registry's socket.
+func (d *daemon) admit(peer *xpc.Connection) {
+	c := &client{conn: peer, uid: peer.EUID()}
+	c.refused = d.perUID[c.uid] >= maxClients
+	d.perUID[c.uid]++
+	d.join(c)
+}
+
+// join starts to serve a client.
+func (d *daemon) join(c *client) {
+	d.lastID++
+	c.id = d.lastID
+	d.clients[c.id] = c
+	c.conn.SetTargetQueue(d.queue)
+	c.conn.SetEventHandler(func(o xpc.Object) {
+		switch o := o.(type) {
+		case *xpc.Dictionary:
+			d.request(c, o)
+		case *xpc.Error:
+			if o == xpc.ErrConnectionInvalid {
+				d.leave(c)
+			}
+		}
+	})
+	c.conn.Activate()
+}
+
+// leave forgets a client; the names that it registered are gone.
+func (d *daemon) leave(c *client) {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	delete(d.clients, c.id)
+	if c.job == nil {
+		if d.perUID[c.uid]--; d.perUID[c.uid] == 0 {
+			delete(d.perUID, c.uid)
+		}
+	}
+	d.apply(d.names.ClientGone(c.id))
+}
+
+// mayManage says whether the client may load and unload jobs.
+func (d *daemon) mayManage(c *client) bool {
+	uid := c.conn.EUID()
+	return uid == d.uid || uid == 0
+}
+
+// caller is the client as the name table sees it. A job's process may register
+// names like any program of the user.
+func (d *daemon) caller(c *client) namespace.Caller {
+	who := namespace.Caller{Client: c.id, AdHoc: !d.opts.NoAdHoc && c.conn.EUID() == d.uid}
+	if c.job != nil {
+		who.Job = c.job.file.Label
+	}
+	return who
+}
+
+// apply carries out what the name table decided.
+func (d *daemon) apply(changes []namespace.Change) {
+	for _, ch := range changes {
+		s := d.sockets[ch.Name]
+		switch ch.Kind {
+		case namespace.CloseSocket:
+			if s != nil {
+				s.close()
+				delete(d.sockets, ch.Name)
+			}
+		case namespace.Watch:
+			if s != nil {
+				d.watch(s)
+			}
+		case namespace.Unwatch:
+			if s != nil {
+				s.unwatch()
+			}
+		case namespace.Restamp:
+			if s != nil {
+				d.restamp(s)
+			}
+		case namespace.Gone:
+			d.tellGone(ch)
+		}
+	}
+}
+
+func (d *daemon) tellGone(ch namespace.Change) {
+	c := d.clients[ch.Client]
+	if c == nil {
+		return
+	}
+	m := xpc.NewDictionary()
+	m.SetString(bootstrap.KeyOp, bootstrap.OpGone)
+	m.SetString(bootstrap.KeyName, ch.Name)
+	m.SetString(bootstrap.KeyReason, ch.Reason)
+	c.conn.SendMessage(m)
+}
+
+// socket is the name's, made now if it is not there yet: at the first use, or
+// after an attempt that failed for want of descriptors.
+func (d *daemon) socket(name string) (*nameSocket, error) {
+	if s := d.sockets[name]; s != nil {
+		return s, nil
+	}
+	s, err := d.newNameSocket(name)
+	if err != nil {
+		return nil, err
+	}
+	d.sockets[name] = s
+	if info, _ := d.names.Get(name); info.Job != "" && !info.Active {
+		d.watch(s)
+	}
+	return s, nil
+}
+
+// restamp takes the socket back after its process has ended. One that the job
+// has shut down is closed; who looks the name up again gets a new one.
+func (d *daemon) restamp(s *nameSocket) {
+	if err := s.restamp(); err != nil {
+		d.log.Warn("a new socket is needed", "name", s.name, "error", err)
+		s.close()
+		delete(d.sockets, s.name)
+	}
+}
+
+// watch starts the name's job when a client waits.
+func (d *daemon) watch(s *nameSocket) {
+	if d.sockets[s.name] != s {
+		return
+	}
+	if err := s.arm(d, d.clientWaits); err != nil {
+		d.log.Error("cannot watch for clients", "name", s.name, "error", err)
+	}
+}
+
+func (d *daemon) clientWaits(s *nameSocket) {
+	if s.dead() {
+		d.restamp(s)
+		return
+	}
+	info, ok := d.names.Get(s.name)
+	if j := d.jobs[info.Job]; ok && j != nil {
+		j.because = "ipc (" + s.name + ")"
+		d.tell(j, demand)
+	}
+}

@@ -1,0 +1,154 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/openxpc/openxpc/registry"
+	"github.com/openxpc/openxpc/registry/internal/namespace"
+	"github.com/openxpc/openxpc/xpc"
+)
+
+// daemon is the shell around the tables. What follows queue is touched on it only.
+type daemon struct {
+	opts  Options
+	log   *slog.Logger
+	home  *folder
+	uid   int
+	begun time.Time
+	idle  chan struct{} // closed when the daemon is closing and no job is left
+	queue *xpc.Queue
+
+	names   namespace.Table
+	sockets map[string]*nameSocket // of names that have been needed
+	born    uint64                 // sockets made so far
+	jobs    map[string]*job
+	clients map[namespace.Client]*client
+	perUID  map[int]int // connections to the registry's socket
+	lastID  namespace.Client
+	ending  []*xpc.Connection // of processes that ended; their last event is awaited at the end
+	closing bool
+	rested  bool // idle is closed
+}
+
+// Serve is a registry until ctx is done; then it stops its jobs, removes what it
+// put into the file system and returns nil. Errors: ErrAlreadyServed,
+// ErrUnsafePath, those of the system, and what kept one of o.Jobs from being
+// loaded; each says what to do. A process may run several at different paths.
+func Serve(ctx context.Context, o Options) error {
+	home, err := claim(cmp.Or(o.Path, registry.DefaultPath()))
+	if err != nil {
+		return err
+	}
+	defer home.release()
+	d := &daemon{
+		opts: o, log: o.Logger, home: home, uid: os.Geteuid(), begun: time.Now(),
+		idle: make(chan struct{}), queue: xpc.NewQueue("org.openxpc.registry"),
+		sockets: map[string]*nameSocket{}, jobs: map[string]*job{},
+		clients: map[namespace.Client]*client{}, perUID: map[int]int{},
+	}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	door, err := d.open()
+	if err != nil {
+		return err
+	}
+	defer d.close(door)
+	if err := d.do(d.loadFirst); err != nil {
+		return fmt.Errorf("registry: %w", err)
+	}
+	d.log.Info("serving", "path", home.path)
+	if o.Ready != nil {
+		o.Ready()
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// loadFirst loads the jobs that the daemon was started with.
+func (d *daemon) loadFirst() error {
+	for _, j := range d.opts.Jobs {
+		if err := d.load(j); err != nil {
+			return err
+		}
+	}
+	for _, j := range d.opts.Optional {
+		if err := d.load(j); err != nil {
+			d.log.Error("left out", "path", j.Path, "error", err)
+		}
+	}
+	return nil
+}
+
+// do runs f on the queue and waits for it.
+func (d *daemon) do(f func() error) error {
+	done := make(chan error, 1)
+	d.queue.Async(func() { done <- f() })
+	return <-done
+}
+
+// open makes the daemon's door and lets clients in.
+func (d *daemon) open() (*xpc.Connection, error) {
+	file, err := d.home.listen()
+	if err != nil {
+		return nil, err
+	}
+	door := xpc.NewConnectionFromListener(file, d.queue)
+	door.SetLimits(limits)
+	door.SetEventHandler(func(o xpc.Object) {
+		if peer, ok := o.(*xpc.Connection); ok {
+			d.admit(peer)
+		}
+	})
+	door.Activate()
+	return door, nil
+}
+
+// close shuts the door, stops the jobs, and waits for the last event of every connection.
+func (d *daemon) close(door *xpc.Connection) {
+	door.Cancel()
+	<-door.Done()
+	d.log.Info("stopping")
+	d.do(func() error {
+		d.closing = true
+		for _, j := range d.jobs {
+			d.unload(j, "the registry is ending")
+		}
+		d.checkIdle()
+		return nil
+	})
+	<-d.idle
+	var open []*xpc.Connection
+	d.do(func() error {
+		open = append(open, d.ending...)
+		for _, c := range d.clients {
+			c.conn.Cancel()
+			open = append(open, c.conn)
+		}
+		return nil
+	})
+	for _, c := range open {
+		<-c.Done()
+	}
+	d.do(func() error {
+		for _, s := range d.sockets {
+			s.close()
+		}
+		return nil
+	})
+}
+
+func (d *daemon) checkIdle() {
+	if d.closing && len(d.jobs) == 0 && !d.rested {
+		d.rested = true
+		close(d.idle)
+	}
+}
+
+// now is the time of the pure machines: monotonic, from the daemon's start.
+func (d *daemon) now() time.Duration { return time.Since(d.begun) }

@@ -1,0 +1,213 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openxpc/openxpc/registry"
+	"github.com/openxpc/openxpc/registry/internal/launch"
+	"github.com/openxpc/openxpc/registry/internal/namespace"
+	"github.com/openxpc/openxpc/xpc"
+	"golang.org/x/sys/unix"
+)
+
+const demand = launch.Demand
+
+// exitTimeout is a variable for the tests.
+var exitTimeout = launch.ExitTimeout
+
+// job is a loaded job and its process, if it has one.
+type job struct {
+	file    *registry.Job
+	machine launch.Machine
+	proc    *process
+	conn    *client     // the process's bootstrap connection
+	timer   *time.Timer // armed by the machine
+	runs    int
+	exited  bool   // status is that of the last run
+	status  int    // exit code, or negative signal
+	because string // immediate reason of the last start
+	failure error  // of the last start
+	farther string // why it is being unloaded, for the clients of its names
+	removed []func()
+}
+
+// load declares the job's names and starts it if it wants to run at load.
+func (d *daemon) load(file *registry.Job) error {
+	if d.closing {
+		return &namespace.Error{Code: overQuota, Reason: "the registry is ending"}
+	}
+	if other := d.jobs[file.Label]; other != nil {
+		return &namespace.Error{Code: nameInUse, Reason: fmt.Sprintf("job %q is loaded already, from %s; unload it first", file.Label, origin(other.file))}
+	}
+	if len(d.jobs) >= MaxJobs {
+		return &namespace.Error{Code: overQuota, Reason: fmt.Sprintf("%d jobs are loaded, the limit", MaxJobs)}
+	}
+	if err := d.names.Declare(file.Label, file.MachServices); err != nil {
+		return fmt.Errorf("job %q: %w", file.Label, err)
+	}
+	j := &job{file: file, machine: launch.Machine{Throttle: file.ThrottleInterval, ExitTimeout: exitTimeout}}
+	d.jobs[file.Label] = j
+	d.log.Info("loaded", "job", file.Label, "path", file.Path)
+	for _, w := range file.Warnings {
+		d.log.Warn(fmt.Sprintf("%s:%v", origin(file), w), "job", file.Label)
+	}
+	if file.RunAtLoad {
+		j.because = "run at load"
+		d.tell(j, launch.Load)
+	}
+	return nil
+}
+
+func origin(file *registry.Job) string {
+	if file.Path == "" {
+		return "a document"
+	}
+	return file.Path
+}
+
+// unload stops the job; why is for those who looked its names up.
+func (d *daemon) unload(j *job, why string) {
+	if j.farther == "" {
+		j.farther = why
+	}
+	d.tell(j, launch.Unload)
+}
+
+// tell gives the job's machine an event and carries out what it decides.
+func (d *daemon) tell(j *job, ev launch.Event) {
+	for _, e := range j.machine.Step(d.now(), ev) {
+		switch e.Kind {
+		case launch.Start:
+			d.tell(j, d.start(j))
+		case launch.Refuse:
+			d.refuse(j)
+		case launch.Watch:
+			d.apply(d.names.JobEnded(j.file.Label))
+		case launch.Arm:
+			d.arm(j, e.At)
+		case launch.Disarm:
+			j.timer.Stop()
+		case launch.Terminate:
+			j.proc.signal(unix.SIGTERM)
+		case launch.Kill:
+			d.log.Warn("did not end in time, killing it", "job", j.file.Label, "pid", j.proc.pid)
+			j.proc.signalGroup(unix.SIGKILL)
+		case launch.Remove:
+			d.remove(j)
+		}
+	}
+}
+
+func (d *daemon) arm(j *job, at time.Duration) {
+	j.timer = time.AfterFunc(at-d.now(), func() {
+		d.queue.Async(func() { d.tell(j, launch.Timer) })
+	})
+}
+
+// start runs the job's program and says what became of that.
+func (d *daemon) start(j *job) launch.Event {
+	j.failure = d.run(j)
+	switch {
+	case j.failure == nil:
+		j.runs++
+		d.log.Info("started", "job", j.file.Label, "pid", j.proc.pid, "because", j.because)
+		return launch.Started
+	case errors.Is(j.failure, errNoRoom):
+		d.log.Warn("cannot start now", "job", j.file.Label, "error", j.failure)
+		return launch.Delayed
+	}
+	d.log.Error("cannot start", "job", j.file.Label, "error", j.failure)
+	return launch.Failed
+}
+
+func (d *daemon) run(j *job) error {
+	own, child, err := bootstrapPair()
+	if err != nil {
+		return err
+	}
+	defer child.Close()
+	conn := xpc.NewConnectionFromSocket(own, d.queue)
+	conn.SetLimits(limits)
+	var p *process
+	p, err = spawn(j.file, d.home.path, child, func() {
+		d.queue.Async(func() { d.exited(j, p) })
+	})
+	if err != nil {
+		d.endLater(conn)
+		return err
+	}
+	j.proc = p
+	j.conn = &client{conn: conn, job: j, uid: -1}
+	d.join(j.conn)
+	return nil
+}
+
+// exited takes note of the end of the job's process. p is read on the queue,
+// after run has set it.
+func (d *daemon) exited(j *job, p *process) {
+	if j.proc != p {
+		return // given up before
+	}
+	j.exited, j.status = true, p.finish()
+	d.log.Info("exited", "job", j.file.Label, "pid", p.pid, "status", j.status)
+	d.forgetProcess(j)
+	d.tell(j, launch.Exited)
+}
+
+// forgetProcess ends the bootstrap connection too: what the process left behind is not the job.
+func (d *daemon) forgetProcess(j *job) {
+	c := j.conn
+	j.proc, j.conn = nil, nil
+	d.leave(c)
+	d.endLater(c.conn)
+}
+
+// endLater cancels a connection whose end is awaited only when the daemon's own comes.
+func (d *daemon) endLater(c *xpc.Connection) {
+	c.SetEventHandler(func(xpc.Object) {})
+	c.Activate()
+	c.Cancel()
+	d.ending = append(stillEnding(d.ending), c)
+}
+
+func stillEnding(conns []*xpc.Connection) []*xpc.Connection {
+	var out []*xpc.Connection
+	for _, c := range conns {
+		select {
+		case <-c.Done():
+		default:
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// refuse tells the clients that wait for any of the job's names why it does not run.
+func (d *daemon) refuse(j *job) {
+	text := fmt.Sprintf("job %s: %v", j.file.Label, j.failure)
+	for _, name := range j.file.MachServices {
+		if s := d.sockets[name]; s != nil {
+			if _, err := xpc.Refuse(s.listener, text); err != nil {
+				d.log.Warn("cannot refuse a client", "name", name, "error", err)
+			}
+		}
+	}
+}
+
+// remove forgets the job and tells everybody who is to know.
+func (d *daemon) remove(j *job) {
+	if p := j.proc; p != nil {
+		d.log.Error("does not end, going on without it", "job", j.file.Label, "pid", p.pid)
+		d.forgetProcess(j)
+		p.abandon()
+	}
+	d.apply(d.names.Undeclare(j.file.Label, fmt.Sprintf("job %s was unloaded: %s", j.file.Label, j.farther)))
+	delete(d.jobs, j.file.Label)
+	d.log.Info("unloaded", "job", j.file.Label)
+	for _, f := range j.removed {
+		f()
+	}
+	d.checkIdle()
+}

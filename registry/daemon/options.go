@@ -1,0 +1,41 @@
+package daemon
+
+import (
+	"log/slog"
+
+	"github.com/openxpc/openxpc/registry"
+)
+
+// Limits of what clients can make the daemon hold.
+const (
+	MaxClients = 1024 // connections of one user to the registry's socket
+	MaxJobs    = 4096 // loaded jobs
+)
+
+// Options says what Serve is to do. The zero Options serve the default path
+// with no jobs. Serve does not change them.
+type Options struct {
+	// Path of the registry's socket; "" is registry.DefaultPath. Its folder is
+	// made if it is not there, but the folder's folder is not.
+	Path string
+
+	// Jobs are loaded before Ready is called. If one cannot be, Serve ends with
+	// its error.
+	Jobs []*registry.Job
+
+	// Optional jobs are loaded after Jobs; one that cannot be is logged and left out.
+	Optional []*registry.Job
+
+	// NoAdHoc keeps programs from registering names that no job declares (R101).
+	NoAdHoc bool
+
+	// Ready, if not nil, is called once, when clients can connect and the jobs
+	// are loaded.
+	Ready func()
+
+	// Logger gets what happens to jobs and what fails; nil is silent.
+	Logger *slog.Logger
+
+	// Version is what the daemon calls itself in its status.
+	Version string
+}

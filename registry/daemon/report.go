@@ -1,0 +1,174 @@
+package daemon
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/openxpc/openxpc/registry/internal/launch"
+	"github.com/openxpc/openxpc/xpc"
+	"github.com/openxpc/openxpc/xpc/bootstrap"
+)
+
+func (d *daemon) ping(r *call) error {
+	r.out.SetInt64(bootstrap.KeyPID, int64(os.Getpid()))
+	return nil
+}
+
+func (d *daemon) status(r *call) error {
+	running := 0
+	for _, j := range d.jobs {
+		if j.proc != nil {
+			running++
+		}
+	}
+	r.out.SetInt64(bootstrap.KeyPID, int64(os.Getpid()))
+	r.out.SetInt64(bootstrap.KeyUID, int64(d.uid))
+	r.out.SetString(bootstrap.KeyPath, d.home.path)
+	r.out.SetString(bootstrap.KeyVersion, d.opts.Version)
+	r.out.SetDate(bootstrap.KeyStarted, d.begun.UnixNano())
+	r.out.SetInt64(bootstrap.KeyJobCount, int64(len(d.jobs)))
+	r.out.SetInt64(bootstrap.KeyRunningCount, int64(running))
+	r.out.SetInt64(bootstrap.KeyNameCount, int64(d.names.Len()))
+	r.out.SetInt64(bootstrap.KeyClientCount, int64(len(d.clients)))
+	return nil
+}
+
+func (d *daemon) list(r *call) error {
+	jobs := xpc.NewArray()
+	for _, label := range slices.Sorted(maps.Keys(d.jobs)) {
+		j := d.jobs[label]
+		e := xpc.NewDictionary()
+		e.SetString(bootstrap.KeyLabel, label)
+		e.SetString(bootstrap.KeyState, j.state())
+		if j.proc != nil {
+			e.SetInt64(bootstrap.KeyPID, int64(j.proc.pid))
+		}
+		if j.exited {
+			e.SetInt64(bootstrap.KeyStatus, int64(j.status))
+		}
+		jobs.Append(e)
+	}
+	r.out.Set(bootstrap.KeyJobs, jobs)
+	names := xpc.NewArray()
+	for _, name := range d.names.Names("") {
+		e := xpc.NewDictionary()
+		e.SetString(bootstrap.KeyName, name)
+		e.SetInt64(bootstrap.KeyPID, int64(d.pidOf(name)))
+		names.Append(e)
+	}
+	r.out.Set(bootstrap.KeyNames, names)
+	return nil
+}
+
+// pidOf is the process that registered the name, or 0.
+func (d *daemon) pidOf(name string) int {
+	info, _ := d.names.Get(name)
+	if c := d.clients[info.Owner]; c != nil {
+		return c.conn.PID()
+	}
+	return 0
+}
+
+func (j *job) state() string {
+	switch j.machine.State() {
+	case launch.Waiting:
+		return bootstrap.StateWaiting
+	case launch.Running, launch.Starting:
+		return bootstrap.StateRunning
+	case launch.Stopping, launch.Killing:
+		return bootstrap.StateStopping
+	}
+	return bootstrap.StateNotRunning
+}
+
+// print describes a job with launchctl's words and in its order.
+func (d *daemon) print(r *call) error {
+	label := r.m.GetString(bootstrap.KeyLabel)
+	j := d.jobs[label]
+	if name := r.m.GetString(bootstrap.KeyName); name != "" {
+		info, _ := d.names.Get(name)
+		if j = d.jobs[info.Job]; j == nil {
+			return noJob("name", name)
+		}
+	}
+	if j == nil {
+		return noJob("label", label)
+	}
+	r.out.Set(bootstrap.KeyJob, d.describe(j))
+	return nil
+}
+
+func (d *daemon) describe(j *job) *xpc.Dictionary {
+	e := xpc.NewDictionary()
+	text := func(key, value string) {
+		if value != "" {
+			e.SetString(key, value)
+		}
+	}
+	text("label", j.file.Label)
+	text("path", j.file.Path)
+	text("type", "LaunchAgent")
+	if d.home.system {
+		text("type", "LaunchDaemon")
+	}
+	text("state", j.state())
+	text("program", j.file.Program)
+	arguments := xpc.NewArray()
+	for _, a := range j.file.Arguments {
+		arguments.AppendString(a)
+	}
+	e.Set("arguments", arguments)
+	text("working directory", j.file.WorkingDirectory)
+	text("stdout path", j.file.StandardOutPath)
+	text("stderr path", j.file.StandardErrorPath)
+	if len(j.file.Environment) > 0 {
+		e.Set("environment", environmentOf(j))
+	}
+	e.SetInt64("minimum runtime", int64(j.file.ThrottleInterval/time.Second))
+	e.SetInt64("exit timeout", int64(launch.ExitTimeout/time.Second))
+	e.SetInt64("runs", int64(j.runs))
+	if j.proc != nil {
+		e.SetInt64("pid", int64(j.proc.pid))
+	}
+	text("immediate reason", j.because)
+	text("last exit code", j.lastExit())
+	if j.failure != nil {
+		text("last failure", j.failure.Error())
+	}
+	e.Set("endpoints", d.endpointsOf(j))
+	return e
+}
+
+func environmentOf(j *job) *xpc.Dictionary {
+	e := xpc.NewDictionary()
+	for _, name := range slices.Sorted(maps.Keys(j.file.Environment)) {
+		e.SetString(name, j.file.Environment[name])
+	}
+	return e
+}
+
+func (j *job) lastExit() string {
+	switch {
+	case !j.exited:
+		return "(never exited)"
+	case j.status < 0:
+		return "signal " + strconv.Itoa(-j.status)
+	}
+	return strconv.Itoa(j.status)
+}
+
+// endpointsOf tells of each name whether the job has checked in and how many clients looked it up.
+func (d *daemon) endpointsOf(j *job) *xpc.Dictionary {
+	all := xpc.NewDictionary()
+	for _, name := range j.file.MachServices {
+		info, _ := d.names.Get(name)
+		e := xpc.NewDictionary()
+		e.SetBool("active", info.Active)
+		e.SetInt64("clients", int64(info.Lookers))
+		all.Set(name, e)
+	}
+	return all
+}

@@ -1,0 +1,153 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/openxpc/openxpc/registry"
+	"github.com/openxpc/openxpc/registry/internal/namespace"
+	"github.com/openxpc/openxpc/xpc"
+	"github.com/openxpc/openxpc/xpc/bootstrap"
+)
+
+const (
+	overQuota = bootstrap.OverQuota
+	nameInUse = bootstrap.NameInUse
+)
+
+// call is one request. out is where the answer goes; reply is the same
+// dictionary, or nil if the client expects none.
+type call struct {
+	from          *client
+	m, out, reply *xpc.Dictionary
+}
+
+// send sends the reply, if one is expected.
+func (r *call) send() {
+	if r.reply != nil {
+		r.from.conn.SendMessage(r.reply)
+	}
+}
+
+// errLater is returned by a routine that sends its reply itself.
+var errLater = errors.New("answered later")
+
+// routine is what the registry does for an op, or nil.
+func (d *daemon) routine(op string) func(*call) error {
+	switch op {
+	case bootstrap.OpLookUp:
+		return d.lookUp
+	case bootstrap.OpCheckIn:
+		return d.checkIn
+	case bootstrap.OpCheckOut:
+		return d.checkOut
+	case bootstrap.OpLoad:
+		return d.loadRequest
+	case bootstrap.OpUnload:
+		return d.unloadRequest
+	case bootstrap.OpList:
+		return d.list
+	case bootstrap.OpPrint:
+		return d.print
+	case bootstrap.OpStatus:
+		return d.status
+	case bootstrap.OpPing:
+		return d.ping
+	}
+	return nil
+}
+
+// request answers one message of a client. One that expects no reply is carried out all the same.
+func (d *daemon) request(c *client, m *xpc.Dictionary) {
+	r := &call{from: c, m: m, reply: m.CreateReply()}
+	if r.out = r.reply; r.out == nil {
+		r.out = xpc.NewDictionary()
+	}
+	err := d.perform(r)
+	if errors.Is(err, errLater) {
+		return
+	}
+	if err != nil {
+		fail(r.out, err)
+	}
+	r.send()
+	if c.refused {
+		c.conn.SendBarrier(c.conn.Cancel)
+	}
+}
+
+func (d *daemon) perform(r *call) error {
+	if r.from.refused {
+		return &namespace.Error{Code: overQuota, Reason: fmt.Sprintf("user %d has %d connections to the registry, the limit", r.from.uid, maxClients)}
+	}
+	op := r.m.GetString(bootstrap.KeyOp)
+	routine := d.routine(op)
+	if routine == nil {
+		return badRequest("the registry has no routine %q", op)
+	}
+	return routine(r)
+}
+
+// fail puts an error into a reply.
+func fail(out *xpc.Dictionary, err error) {
+	code := bootstrap.OverQuota // what the system refuses: descriptors, memory
+	var refusal *namespace.Error
+	var bad *registry.JobError
+	switch {
+	case errors.As(err, &refusal):
+		code = refusal.Code
+	case errors.As(err, &bad):
+		code = bootstrap.BadJob
+	}
+	out.SetInt64(bootstrap.KeyError, int64(code))
+	out.SetString(bootstrap.KeyReason, err.Error())
+}
+
+func badRequest(format string, args ...any) error {
+	return &namespace.Error{Code: bootstrap.BadRequest, Reason: fmt.Sprintf(format, args...)}
+}
+
+// lookUp gives the caller the name's endpoint and subscribes it to the name's end.
+func (d *daemon) lookUp(r *call) error {
+	name := r.m.GetString(bootstrap.KeyName)
+	changes, err := d.names.LookUp(r.from.id, name)
+	if err != nil {
+		return err
+	}
+	d.apply(changes)
+	s, err := d.socket(name)
+	if err != nil {
+		return err
+	}
+	r.out.Set(bootstrap.KeyEndpoint, s.endpoint)
+	return nil
+}
+
+// checkIn hands the name's listening socket over to the caller.
+func (d *daemon) checkIn(r *call) error {
+	name := r.m.GetString(bootstrap.KeyName)
+	changes, err := d.names.CheckIn(d.caller(r.from), name)
+	if err != nil {
+		return err
+	}
+	d.apply(changes)
+	s, err := d.socket(name)
+	if err != nil {
+		d.names.CheckOut(r.from.id, name)
+		return err
+	}
+	r.out.Set(bootstrap.KeyEndpoint, s.endpoint)
+	r.out.SetFD(bootstrap.KeyListener, s.fd())
+	if r.out.Get(bootstrap.KeyListener) == nil {
+		d.names.CheckOut(r.from.id, name)
+		r.out.Delete(bootstrap.KeyEndpoint)
+		return errors.New("the listening socket cannot be handed over: no descriptors left")
+	}
+	d.log.Debug("checked in", "name", name, "client", r.from.id)
+	return nil
+}
+
+// checkOut takes the name back from the caller; clients queue from now on.
+func (d *daemon) checkOut(r *call) error {
+	return d.names.CheckOut(r.from.id, r.m.GetString(bootstrap.KeyName))
+}

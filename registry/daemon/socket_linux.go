@@ -1,0 +1,22 @@
+package daemon
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/openxpc/openxpc/xpc"
+)
+
+// namesMode is that of the machine's registry: nobody else needs its sockets' files.
+const namesMode = 0o700
+
+// newEndpoint makes a capability of the socket's file and removes the file.
+func newEndpoint(path string) (e *xpc.Endpoint, kept string, err error) {
+	defer os.Remove(path)
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, "", &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return xpc.NewEndpointFromFile(os.NewFile(uintptr(fd), "endpoint"), ""), "", nil
+}
