@@ -1,0 +1,182 @@
+// Command xpcd is the registry: it owns the names of services, launches the
+// programs behind them when a client wants one, and tells clients where to go.
+//
+// It ends on SIGTERM, SIGINT or SIGHUP, after its jobs. Exit codes: 0, 1 error,
+// 64 usage, 65 bad job file.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"github.com/openxpc/openxpc/registry"
+	"github.com/openxpc/openxpc/registry/daemon"
+)
+
+// Exit codes, those of sysexits.h.
+const (
+	exitError  = 1
+	exitUsage  = 64
+	exitBadJob = 65
+)
+
+type flags struct {
+	socket        string
+	jobs          []string
+	jobsDir       string
+	noAdHoc       bool
+	endWithParent bool
+	logLevel      string
+}
+
+// usageError marks errors of the command line.
+type usageError struct{ error }
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is the program, from arguments to exit code.
+func run(args []string, in io.Reader, out, errs io.Writer) int {
+	c := command(in, errs)
+	c.SetArgs(args)
+	c.SetOut(out)
+	c.SetErr(errs)
+	err := c.Execute()
+	if err != nil {
+		fmt.Fprintf(errs, "xpcd: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var usage usageError
+	var job *registry.JobError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &job):
+		return exitBadJob
+	}
+	return exitError
+}
+
+func command(in io.Reader, errs io.Writer) *cobra.Command {
+	var f flags
+	c := &cobra.Command{
+		Use:   "xpcd",
+		Short: "Own the names of XPC services and launch them on demand",
+		Example: `  xpcd                                     your own registry, no jobs
+  xpcd --jobs-dir ~/.config/xpc/services.d your own registry, with jobs
+  xpcd --socket /tmp/x/r.sock --job j.plist a private one; clients need XPC_REGISTRY=/tmp/x/r.sock`,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unexpected argument %q; see xpcd --help", args[0])}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return serve(c.Context(), &f, in, errs) },
+	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see xpcd --help", err)}
+	})
+	c.SetVersionTemplate("xpcd {{.Version}}\n")
+	c.CompletionOptions.DisableDefaultCmd = true
+	l := c.Flags()
+	l.StringVar(&f.socket, "socket", "", "path of the registry's socket (default: $XPC_REGISTRY, then the user's or the system's)")
+	l.StringArrayVar(&f.jobs, "job", nil, "load this job file; a bad one ends xpcd (repeatable)")
+	l.StringVar(&f.jobsDir, "jobs-dir", "", "load the *.plist and *.json files of this folder; bad ones are left out")
+	l.BoolVar(&f.noAdHoc, "no-adhoc", false, "do not let programs register names that no job declares")
+	l.BoolVar(&f.endWithParent, "end-with-parent", false, "end when standard input does, and remove the socket's folder")
+	l.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	return c
+}
+
+func serve(ctx context.Context, f *flags, in io.Reader, errs io.Writer) error {
+	log, err := logger(f.logLevel, errs)
+	if err != nil {
+		return err
+	}
+	o := daemon.Options{Path: f.socket, NoAdHoc: f.noAdHoc, Logger: log, Version: version(), Ready: ready}
+	for _, path := range f.jobs {
+		j, err := registry.LoadJob(path)
+		if err != nil {
+			return err
+		}
+		o.Jobs = append(o.Jobs, j)
+	}
+	if f.jobsDir != "" {
+		if o.Optional, err = loadFolder(f.jobsDir, log); err != nil {
+			return err
+		}
+	}
+	ctx, stop := signal.NotifyContext(ctx, endSignals(f.endWithParent)...)
+	defer stop()
+	if f.endWithParent {
+		signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
+		defer removeFolder(f.socket)
+		ctx = untilEnd(ctx, in)
+	}
+	err = daemon.Serve(ctx, o)
+	sd.SdNotify(false, sd.SdNotifyStopping)
+	return err
+}
+
+// endSignals are those that end xpcd. With a parent it is the parent who knows
+// when to end: Ctrl-C goes to both, and the command may outlive it.
+func endSignals(withParent bool) []os.Signal {
+	if withParent {
+		return []os.Signal{syscall.SIGTERM}
+	}
+	return []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}
+}
+
+// untilEnd is done when in ends, which the kernel sees to also when the parent is killed.
+func untilEnd(ctx context.Context, in io.Reader) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	// Ends with the input, or with the process.
+	go func() {
+		io.Copy(io.Discard, in)
+		cancel()
+	}()
+	return ctx
+}
+
+// removeFolder removes the folder of a private registry if nothing else is in it.
+func removeFolder(socket string) {
+	if socket != "" {
+		os.Remove(filepath.Dir(socket))
+	}
+}
+
+// ready tells systemd, if it started xpcd with Type=notify.
+func ready() { sd.SdNotify(false, sd.SdNotifyReady) }
+
+func logger(level string, w io.Writer) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usageError{fmt.Errorf("--log-level %q: want debug, info, warn or error", level)}
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

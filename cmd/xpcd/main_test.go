@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain runs xpcd itself when a test started this binary for that.
+func TestMain(m *testing.M) {
+	if os.Getenv("XPCD_TEST_MAIN") != "" {
+		main()
+		return
+	}
+	before := descriptors()
+	code := m.Run()
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	if after := descriptors(); code == 0 && after > before {
+		fmt.Fprintf(os.Stderr, "%d descriptors before the tests, %d after\n", before, after)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// descriptors counts this process's, with those that the runtime never closes;
+// 0 where there is no /proc.
+func descriptors() int {
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
+	entries, _ := os.ReadDir("/proc/self/fd")
+	return len(entries)
+}
+
+func write(t *testing.T, path, text string, mode os.FileMode) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	bad := write(t, filepath.Join(dir, "bad.json"), `{"Label": "a", "Label": "b", "Program": "/p"}`, 0o600)
+	tests := []struct {
+		args []string
+		code int
+		want string // part of what is printed
+	}{
+		{[]string{"--version"}, 0, "xpcd "},
+		{[]string{"--help"}, 0, "--end-with-parent"},
+		{[]string{"--no-such-flag"}, exitUsage, "xpcd: unknown flag: --no-such-flag; see xpcd --help"},
+		{[]string{"word"}, exitUsage, `xpcd: unexpected argument "word"`},
+		{[]string{"--log-level", "loud"}, exitUsage, `xpcd: --log-level "loud": want debug`},
+		{[]string{"--job", bad}, exitBadJob, "xpcd: " + bad + `:1:16: duplicate key "Label" (first at line 1). Nothing was loaded.`},
+		{[]string{"--job", dir + "/none"}, exitError, "no such file"},
+		{[]string{"--jobs-dir", dir + "/none"}, exitError, "no such file"},
+		{[]string{"--socket", dir + "/none/deep/r.sock"}, exitError, "no such file"},
+		{[]string{"--socket", bad}, exitError, "xpcd: registry: the path is not safe: " + bad + " is not a socket but a file; remove it"},
+	}
+	for _, tt := range tests {
+		var out bytes.Buffer
+		if code := run(tt.args, strings.NewReader(""), &out, &out); code != tt.code || !strings.Contains(out.String(), tt.want) {
+			t.Errorf("%q: exit %d, want %d; printed %q, want %q", tt.args, code, tt.code, out.String(), tt.want)
+		}
+	}
+}
+
+func TestJobsDir(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "b.json"), `{"Label": "b", "Program": "/p"}`, 0o644)
+	write(t, filepath.Join(dir, "a.plist"), `<plist><dict><key>Label</key><string>a</string><key>Program</key><string>/p</string></dict></plist>`, 0o600)
+	write(t, filepath.Join(dir, "bad.json"), `{`, 0o600)
+	write(t, filepath.Join(dir, "open.json"), `{"Label": "open", "Program": "/p"}`, 0o666)
+	write(t, filepath.Join(dir, "README"), `not a job`, 0o600)
+	var out bytes.Buffer
+	log, _ := logger("info", &out)
+	jobs, err := loadFolder(dir, log)
+	if err != nil || len(jobs) != 2 || jobs[0].Label != "a" || jobs[1].Label != "b" {
+		t.Errorf("got %v, %v, want a and b", jobs, err)
+	}
+	for _, want := range []string{"bad.json:1:", "chmod go-w", "open.json"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the log lacks %q: %s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "README") {
+		t.Errorf("a file with another ending is nobody's business: %s", out.String())
+	}
+}
+
+// start runs xpcd in a process of its own until it is ready.
+func start(t *testing.T, folder string, args ...string) (cmd *exec.Cmd, in io.WriteCloser) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd = exec.Command(self, append([]string{"--socket", filepath.Join(folder, "r.sock")}, args...)...)
+	cmd.Env = append(os.Environ(), "XPCD_TEST_MAIN=1")
+	if in, err = cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	errs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	seen := make([]byte, 0, 4096)
+	for !bytes.Contains(seen, []byte("serving")) {
+		b := make([]byte, 512)
+		n, err := errs.Read(b)
+		if err != nil {
+			t.Fatalf("it never served: %s", seen)
+		}
+		seen = append(seen, b[:n]...)
+	}
+	return cmd, in
+}
+
+func TestEndsWithItsParent(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "x")
+	cmd, in := start(t, folder, "--end-with-parent")
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("got %v, want an orderly end", err)
+	}
+	if _, err := os.Stat(folder); !os.IsNotExist(err) {
+		t.Errorf("the private folder is still there: %v", err)
+	}
+}
+
+func TestSignals(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		folder := filepath.Join(t.TempDir(), "x")
+		cmd, in := start(t, folder)
+		cmd.Process.Signal(s)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: got %v, want an orderly end", s, err)
+		}
+		in.Close()
+		if left, err := os.ReadDir(folder); err != nil || len(left) != 0 {
+			t.Errorf("%v: %v is left, %v", s, left, err)
+		}
+	}
+}
