@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"github.com/openxpc/openxpc/xpc/bootstrap"
+)
+
+// TestMain makes xpcctl a command of the scripts, builds the xpcd that they
+// need, and counts goroutines and descriptors afterwards.
+func TestMain(m *testing.M) {
+	testscript.Main(counted{m}, map[string]func(){"xpcctl": main})
+}
+
+type counted struct{ m *testing.M }
+
+func (c counted) Run() int {
+	dir, err := buildXpcd()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	warmPoller()
+	before := openDescriptors()
+	code := c.m.Run()
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	if after := openDescriptors(); after != before {
+		fmt.Fprintf(os.Stderr, "descriptors: %d before the tests, %d after\n", before, after)
+		code = 1
+	}
+	return code
+}
+
+// buildXpcd puts an xpcd of this very source into a folder and in front of PATH.
+func buildXpcd() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "xpcd-"); err != nil {
+		return "", err
+	}
+	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "xpcd"), "../xpcd").CombinedOutput()
+	if err != nil {
+		os.RemoveAll(dir)
+		return "", fmt.Errorf("building xpcd: %w\n%s", err, out)
+	}
+	return dir, os.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+}
+
+// warmPoller makes the runtime open its own descriptors before the count.
+func warmPoller() {
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
+}
+
+// openDescriptors is 0 on systems that do not show them.
+func openDescriptors() int {
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(list)
+}
+
+// Each script has a registry of its own. The command fill replaces $VARIABLE in
+// a file by its value, for job files that need absolute paths.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			ctx, cancel := context.WithTimeout(context.Background(), defaultTimeout)
+			defer cancel()
+			reg, err := startRegistry(ctx, os.Stderr)
+			if err != nil {
+				return err
+			}
+			env.Defer(reg.stop)
+			env.Setenv(bootstrap.EnvRegistry, reg.socket)
+			xpcctl, err := exec.LookPath("xpcctl")
+			env.Setenv("XPCCTL", xpcctl)
+			return err
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"fill": func(ts *testscript.TestScript, _ bool, args []string) {
+				for _, name := range args {
+					path := ts.MkAbs(name)
+					b, err := os.ReadFile(path)
+					ts.Check(err)
+					ts.Check(os.WriteFile(path, []byte(os.Expand(string(b), ts.Getenv)), 0o600))
+				}
+			},
+			"status": checkStatus,
+		},
+	})
+}
+
+// checkStatus runs a command line and compares its exit code: status 3 xpcctl call x.
+func checkStatus(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: status CODE COMMAND...")
+	}
+	code := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		code, _ = commandCode(exit)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("%v: exit code %d, want %s\n%s", args[1:], code, args[0], ts.ReadFile("stderr"))
+	}
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/openxpc/openxpc/cmd/xpcctl/internal/value"
+)
+
+func (t *tool) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version of xpcctl",
+		Example: `  xpcctl version`,
+		Args:    exactly(0),
+		RunE: func(*cobra.Command, []string) error {
+			version, commit := build()
+			if !t.json {
+				_, err := fmt.Fprintf(t.out, "xpcctl %s %s (%s %s/%s, JSON form %d)\n",
+					version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, value.Version)
+				return err
+			}
+			d := versioned()
+			d.SetString("xpcctl", version)
+			d.SetString("commit", commit)
+			d.SetString("go", runtime.Version())
+			d.SetString("system", runtime.GOOS+"/"+runtime.GOARCH)
+			return t.printJSON(d)
+		},
+	}
+}
+
+// build is what the Go tool noted about this program.
+func build() (version, commit string) {
+	version, commit = "(devel)", "unknown"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return version, commit
+	}
+	if info.Main.Version != "" {
+		version = info.Main.Version
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = s.Value
+		}
+	}
+	return version, commit
+}
