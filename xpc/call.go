@@ -20,7 +20,9 @@ type call struct {
 	cause   error
 }
 
-var syncCalls = sync.Pool{New: func() any { return &call{waiter: transport.NewWaiter()} }}
+// keepCalls is how many synchronous calls a connection keeps to be used again. They
+// are not pooled across connections: a waiter belongs where its channel was made.
+const keepCalls = 64
 
 var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
 
@@ -44,9 +46,8 @@ func (c *Connection) pack(m *Dictionary, o *outgoing) error {
 	if m == nil {
 		misuse("a message must be a dictionary.")
 	}
-	lim := c.sendLimits()
 	o.pooled = bodies.Get().(*[]byte)
-	body, files, err := encodeMessage((*o.pooled)[:0], m, &lim)
+	body, files, err := encodeMessage((*o.pooled)[:0], m, c.sendLimits.Load())
 	*o.pooled = body[:0]
 	if err != nil {
 		o.recycle()
@@ -56,16 +57,19 @@ func (c *Connection) pack(m *Dictionary, o *outgoing) error {
 	return nil
 }
 
-// sendLimits are this side's, and the other's where it has said them.
-func (c *Connection) sendLimits() Limits {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// agreeLimits works out what may be sent: this side's limits, and the other's
+// where it has said them; c.mu is held.
+func (c *Connection) agreeLimits() {
 	lim := c.limits
 	if l := c.link; l != nil && l.greeted {
 		lim.MaxMessageSize = min(lim.MaxMessageSize, l.limits.maxMessage)
 		lim.MaxDescriptors = min(lim.MaxDescriptors, l.limits.maxDescriptors)
 	}
-	return lim
+	if lim == c.limits && lim == defaultLimits {
+		c.sendLimits.Store(&defaultLimits)
+		return
+	}
+	c.sendLimits.Store(&lim)
 }
 
 // SendMessage sends m and returns at once; it never blocks (R78)
@@ -142,35 +146,33 @@ func (c *Connection) SendMessageWithReply(m *Dictionary, q *Queue, h Handler) {
 		misuse("a reply handler must not be nil")
 	}
 	x := &call{q: q, h: h}
-	if err := c.request(m, x); err != nil {
+	if _, _, _, err := c.request(m, x); err != nil {
 		c.cancelBecause(err)
 		c.mu.Lock()
 		x.outcome = lifecycle.Invalidated
 		c.answerAsync(x)
 		c.unlock()
-		return
 	}
 }
 
-// request sends m as the request of x. On error nothing was sent.
-func (c *Connection) request(m *Dictionary, x *call) error {
-	_, err := c.requestID(m, x)
-	return err
-}
-
-func (c *Connection) requestID(m *Dictionary, x *call) (lifecycle.ID, error) {
+// request sends m as the request of x, or with x nil as that of a synchronous
+// caller. On error nothing was sent.
+func (c *Connection) request(m *Dictionary, x *call) (lifecycle.ID, *link, *call, error) {
 	if m != nil && m.in != nil && m.in.isReply {
 		misuse("Attempt to send a reply as a message that expects a reply.")
 	}
 	var o outgoing
 	if err := c.pack(m, &o); err != nil {
-		return 0, err
+		return 0, nil, nil, err
 	}
 	c.mu.Lock()
 	if n := c.limits.MaxPendingReplies; c.m.Pending() >= n {
 		c.mu.Unlock()
 		o.discard()
-		return 0, overLimit("MaxPendingReplies", n)
+		return 0, nil, nil, overLimit("MaxPendingReplies", n)
+	}
+	if x == nil {
+		x = c.spareCall()
 	}
 	id := c.newID()
 	o.frame.ID, o.frame.Flags = uint64(id), flagWantsReply
@@ -183,10 +185,11 @@ func (c *Connection) requestID(m *Dictionary, x *call) (lifecycle.ID, error) {
 		c.after.resume = c.link
 	}
 	c.submit(lifecycle.Event{Op: lifecycle.Send, ID: id, Call: true}, &o)
+	l := c.link
 	if err := c.sent(); err != nil {
 		c.cancelBecause(err)
 	}
-	return id, nil
+	return id, l, x, nil
 }
 
 // SendMessageWithReplySync sends m and waits for the reply
@@ -198,30 +201,44 @@ func (c *Connection) requestID(m *Dictionary, x *call) (lifecycle.ID, error) {
 //
 // The reply is the caller's for good: it needs no Retain.
 func (c *Connection) SendMessageWithReplySync(ctx context.Context, m *Dictionary) (*Dictionary, error) {
-	x := syncCalls.Get().(*call)
-	id, err := c.requestID(m, x)
+	id, l, x, err := c.request(m, nil)
 	if err != nil {
-		syncCalls.Put(x)
 		return nil, err
 	}
-	if err := c.await(ctx, id, x); err != nil {
+	if err := c.await(ctx, l, id, x); err != nil {
 		return nil, err
 	}
 	reply, outcome, cause := x.reply, x.outcome, x.cause
-	x.reply, x.cause = nil, nil
-	x.waiter.Reset()
-	syncCalls.Put(x)
+	c.keepCall(x)
 	if outcome == lifecycle.Replied {
 		return &reply.Dictionary, nil
 	}
 	return nil, &ConnectionError{Event: eventOf(outcome), Cause: cause}
 }
 
-// await returns nil when x is complete. When ctx ends first the call is forgotten.
-func (c *Connection) await(ctx context.Context, id lifecycle.ID, x *call) error {
+// spareCall returns a call to be completed for a synchronous caller; c.mu is held.
+func (c *Connection) spareCall() *call {
+	n := len(c.spare)
+	if n == 0 {
+		return &call{waiter: transport.NewWaiter()}
+	}
+	x := c.spare[n-1]
+	c.spare = c.spare[:n-1]
+	return x
+}
+
+func (c *Connection) keepCall(x *call) {
+	x.reply, x.cause = nil, nil
+	x.waiter.Reset()
 	c.mu.Lock()
-	l := c.link
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	if len(c.spare) < keepCalls {
+		c.spare = append(c.spare, x)
+	}
+}
+
+// await returns nil when x is complete. When ctx ends first the call is forgotten.
+func (c *Connection) await(ctx context.Context, l *link, id lifecycle.ID, x *call) error {
 	if l != nil {
 		if err := l.conn.Wait(ctx, x.waiter); err == nil {
 			return nil

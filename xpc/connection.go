@@ -51,6 +51,8 @@ type Connection struct {
 	listening *listener // nil unless a listener
 	deliverFn func()
 
+	sendLimits atomic.Pointer[Limits] // see agreeLimits; written under mu
+
 	mu        sync.Mutex // guards the rest; never held across I/O or the program's code
 	m         lifecycle.Machine
 	queue     *Queue
@@ -65,6 +67,7 @@ type Connection struct {
 	outgoing  map[lifecycle.ID]*outgoing // sent, neither written nor discarded
 	waiting   int                        // bytes in outgoing
 	calls     map[lifecycle.ID]*call     // not completed
+	spare     []*call                    // for synchronous callers to come
 	barriers  map[lifecycle.ID]func()    // not run
 	events    fifo[event]                // arrived, neither run nor dropped
 	unread    int                        // bytes in events
@@ -176,6 +179,7 @@ func newConnection(k lifecycle.Kind, name string, o origin, q *Queue) *Connectio
 		done:   make(chan struct{}),
 	}
 	c.deliverFn = c.deliver
+	c.sendLimits.Store(&defaultLimits)
 	return c
 }
 
@@ -224,6 +228,7 @@ func (c *Connection) SetLimits(l Limits) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.limits = l.withDefaults()
+	c.agreeLimits()
 }
 
 // Activate lets the connection send and receive (xpc_connection_activate). A

@@ -175,6 +175,7 @@ func (l *link) hello(f *transport.Frame) {
 	c := l.c
 	c.mu.Lock()
 	l.greeted, l.limits = true, h
+	c.agreeLimits()
 	if l.dials {
 		if f.Sender.PID != 0 {
 			c.peer = f.Sender

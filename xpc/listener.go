@@ -96,8 +96,9 @@ func (l *listener) start() error {
 func (l *listener) accept(conn *transport.Conn) {
 	p := newAccepted(l, nil)
 	l.conn.mu.Lock()
-	p.limits = l.conn.limits
+	lim := l.conn.limits
 	l.conn.mu.Unlock()
+	p.SetLimits(lim)
 	l.mu.Lock()
 	if l.stopped {
 		l.mu.Unlock()
