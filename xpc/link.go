@@ -75,6 +75,7 @@ func (c *Connection) dial(e lifecycle.Epoch) {
 	if s := c.m.State(); e != c.m.Epoch() || s != lifecycle.Dialing && s != lifecycle.Probing {
 		c.mu.Unlock()
 		conn.Close()
+		c.leaveLate(s)
 		return
 	}
 	l := &link{c: c, conn: conn, epoch: e, dials: true, own: lim}
@@ -96,7 +97,16 @@ func (c *Connection) dialFailed(e lifecycle.Epoch, err error) {
 		c.cause = err
 	}
 	c.step(lifecycle.Event{Op: op, Epoch: e})
+	s := c.m.State()
 	c.unlock()
+	c.leaveLate(s)
+}
+
+// leaveLate makes up for an origin that was asked while the connection became invalid.
+func (c *Connection) leaveLate(s lifecycle.State) {
+	if s == lifecycle.Invalid {
+		c.origin.leave(c)
+	}
 }
 
 func (c *Connection) closeLink(e lifecycle.Epoch) {

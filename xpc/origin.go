@@ -19,7 +19,7 @@ type origin interface {
 	dial(c *Connection, o transport.Options) (*transport.Conn, error)
 	// gone says of dial's error that no later dial can succeed.
 	gone(err error) bool
-	// leave is called once when the connection has become invalid.
+	// leave is called when the connection has become invalid, at least once.
 	leave(c *Connection)
 }
 
@@ -39,11 +39,9 @@ func (c *Connection) lookUp() {
 		}
 	}
 	c.step(lifecycle.Event{Op: op})
-	invalid := c.m.State() == lifecycle.Invalid
+	s := c.m.State()
 	c.unlock()
-	if invalid {
-		c.origin.leave(c)
-	}
+	c.leaveLate(s)
 }
 
 // endpointOrigin dials an endpoint's listener.
