@@ -1,74 +1,5 @@
 package lifecycle
 
-// Kind says where a connection comes from, which decides what losing its socket means.
-type Kind uint8
-
-const (
-	// Named connections find their service by name; a lost socket can be dialed again.
-	Named Kind = iota
-	// Endpoint connections dial a listener that may be gone for good.
-	Endpoint
-	// Accepted connections have no origin to go back to.
-	Accepted
-	// Listener connections deliver peers.
-	Listener
-)
-
-// State is where a connection stands. Invalid is terminal.
-type State uint8
-
-const (
-	// Inactive: nothing is sent or delivered; what the program sends is queued.
-	Inactive State = iota
-	// Looking: the registry was asked for the name, or to hand over the listening socket.
-	Looking
-	// Ready: the service can be dialed; nothing has been sent since the last loss.
-	Ready
-	// Dialing: a socket is being connected for what waits to be sent.
-	Dialing
-	// Open: there is a socket, or a listener listens.
-	Open
-	// Probing: an endpoint's socket was lost; a dial finds out whether its listener is.
-	Probing
-	// Invalid: dead for good. Barriers still run, everything else is refused.
-	Invalid
-)
-
-// Outcome is how a call ends.
-type Outcome uint8
-
-const (
-	// Replied: the reply is in the frame that came.
-	Replied Outcome = iota
-	// Interrupted: no reply is coming.
-	Interrupted
-	// Invalidated: the connection is dead for good.
-	Invalidated
-	// Unqualified: the peer does not meet this side's requirement, or we not the peer's.
-	Unqualified
-)
-
-// What is the subject of a delivery to the event handler.
-type What uint8
-
-const (
-	// Message: a dictionary that came.
-	Message What = iota
-	// Peer: a new connection, on a listener.
-	Peer
-	// InterruptedEvent and InvalidEvent are the two error events.
-	InterruptedEvent
-	InvalidEvent
-	// Notice: any other error event, its id names it; it changes no state.
-	Notice
-)
-
-// ID names a message, call, barrier, peer or notice; the caller makes them, never twice.
-type ID uint64
-
-// Epoch counts sockets; 0 is before the first.
-type Epoch uint32
-
 // Machine is the state of one connection. The zero value is an inactive Named connection.
 type Machine struct {
 	kind      Kind
@@ -81,8 +12,8 @@ type Machine struct {
 	barrier barrierState
 	behind  ID // the barrier that awaits its flush or runs
 
-	calls   map[ID]struct{} // not completed
-	unwound []ID            // completed once the probe has an answer
+	calls   idSet // not completed
+	unwound []ID  // completed once the probe has an answer
 
 	arrived   fifo[delivery] // for the event handler
 	scheduled bool           // a delivery was asked for and has not begun
@@ -127,81 +58,7 @@ func (m *Machine) State() State { return m.state }
 func (m *Machine) Epoch() Epoch { return m.epoch }
 
 // Pending is the number of calls that wait for an answer.
-func (m *Machine) Pending() int { return len(m.calls) + len(m.unwound) }
-
-// Event is what happened. Fields that an Op does not name are ignored.
-type Event struct {
-	Op      Op
-	ID      ID
-	Epoch   Epoch
-	Call    bool
-	Outcome Outcome
-}
-
-// Op names an event.
-type Op uint8
-
-const (
-	// By the program:
-	Activate Op = iota
-	Suspend
-	Resume
-	Cancel
-	Send    // ID, Call: a message, which may expect a reply
-	Reply   // ID, Epoch: an answer to a message of that epoch
-	Barrier // ID
-	Forget  // ID: the caller of that call gave up
-
-	// By the registry:
-	LookedUp     // or, for a listener, checked in
-	LookUpFailed // or check-in
-	Gone         // the name was unloaded
-
-	// By the socket:
-	Dialed     // Epoch
-	DialFailed // Epoch: for now
-	Refused    // Epoch: the origin is gone for good
-	TurnedAway // Epoch: accepted, and told why not
-	Lost       // Epoch
-	Received   // Epoch, ID: a message
-	Arrived    // ID: a new peer, on a listener
-	Answered   // Epoch, ID, Outcome: of a call
-	Noticed    // ID: deliver a notice
-	Flushed    // Epoch, ID: all that was written before that barrier has left
-
-	// By what runs the program's code:
-	Begin       // a scheduled delivery is about to run
-	HandlerDone // the event handler returned
-	BarrierDone // ID
-)
-
-// Effect is what to do about it, in order.
-type Effect struct {
-	Do      Do
-	ID      ID
-	Epoch   Epoch
-	Outcome Outcome
-	What    What
-}
-
-// Do names an effect.
-type Do uint8
-
-const (
-	LookUp     Do = iota // answer with LookedUp or LookUpFailed; a listener checks in
-	Dial                 // Epoch: answer with Dialed, DialFailed or Refused
-	Close                // Epoch: the socket is no longer wanted
-	Write                // Epoch, ID
-	Discard              // ID: will not be written
-	Complete             // ID, Outcome: the call is over
-	Flush                // Epoch, ID: answer with Flushed
-	RunBarrier           // ID: answer with BarrierDone
-	Schedule             // answer with Begin, on the target queue
-	Run                  // What, ID: run the event handler, answer with HandlerDone
-	Drop                 // What, ID: will not be delivered; an answer nobody waits for
-	Finish               // the last event was handled: let go of handlers, run the finalizer
-	OverResume           // misuse: more resumes than suspends
-)
+func (m *Machine) Pending() int { return m.calls.len() + len(m.unwound) }
 
 func (m *Machine) emit(e Effect) { m.effects = append(m.effects, e) }
 
@@ -318,10 +175,7 @@ func (m *Machine) send(id ID, call bool) {
 		return
 	}
 	if call {
-		if m.calls == nil {
-			m.calls = map[ID]struct{}{}
-		}
-		m.calls[id] = struct{}{}
+		m.calls.add(id)
 	}
 	m.sends.push(send{id: id})
 	m.transmit()
@@ -382,11 +236,10 @@ func (m *Machine) flushed(e Epoch, id ID) {
 }
 
 func (m *Machine) forget(id ID) {
-	if _, ok := m.calls[id]; !ok {
+	if !m.calls.remove(id) {
 		m.forgetUnwound(id)
 		return
 	}
-	delete(m.calls, id)
 	if m.sends.len() == 0 {
 		return
 	}
@@ -409,6 +262,9 @@ func (m *Machine) forgetUnwound(id ID) {
 
 func (m *Machine) lookedUp() {
 	if m.state != Looking {
+		if m.kind == Listener {
+			m.emit(Effect{Do: Close, Epoch: m.epoch})
+		}
 		return
 	}
 	m.state = Ready
@@ -511,10 +367,7 @@ func (m *Machine) unwind() {
 	for _, s := range m.sends.removeFunc(func(s send) bool { return !s.barrier }) {
 		m.emit(Effect{Do: Discard, ID: s.id})
 	}
-	for _, id := range inOrder(m.calls) {
-		m.unwound = append(m.unwound, id)
-		delete(m.calls, id)
-	}
+	m.unwound = m.calls.drainTo(m.unwound)
 	if m.barrier == awaitingFlush {
 		m.barrier = barrierRuns
 		m.emit(Effect{Do: RunBarrier, ID: m.behind})
@@ -538,17 +391,18 @@ func (m *Machine) closeSocket() {
 // ---- the end
 
 // cancel drops what was not delivered: only INVALID follows (R81, R82). A
-// connection that was never activated is disposed of at once.
+// connection that was never activated is disposed of at once, also one that was
+// over before.
 func (m *Machine) cancel() {
-	if m.state == Invalid {
-		return
-	}
 	m.closeSocket()
 	m.activated = true
-	for _, d := range m.arrived.all() {
+	for _, d := range m.arrived.removeFunc(func(d delivery) bool { return d.what != InvalidEvent }) {
 		m.drop(d)
 	}
-	m.arrived.clear()
+	if m.state == Invalid {
+		m.proceed()
+		return
+	}
 	m.invalidate()
 }
 
@@ -584,12 +438,10 @@ func (m *Machine) accept(w What, id ID, wanted bool) {
 }
 
 func (m *Machine) answered(e Epoch, id ID, o Outcome) {
-	_, waits := m.calls[id]
-	if !waits || e != m.epoch || m.state != Open {
+	if e != m.epoch || m.state != Open || !m.calls.remove(id) {
 		m.emit(Effect{Do: Drop, What: Message, ID: id})
 		return
 	}
-	delete(m.calls, id)
 	m.emit(Effect{Do: Complete, ID: id, Outcome: o})
 }
 
