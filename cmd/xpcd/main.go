@@ -17,7 +17,6 @@ import (
 	"runtime/debug"
 	"syscall"
 
-	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"github.com/openxpc/openxpc/registry"
@@ -111,7 +110,7 @@ func serve(ctx context.Context, f *flags, in io.Reader, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	o := daemon.Options{Path: f.socket, NoAdHoc: f.noAdHoc, Logger: log, Version: version(), Ready: ready}
+	o := daemon.Options{Path: f.socket, NoAdHoc: f.noAdHoc, Logger: log, Version: version(), Ready: notifyReady}
 	for _, path := range f.jobs {
 		j, err := registry.LoadJob(path)
 		if err != nil {
@@ -132,7 +131,7 @@ func serve(ctx context.Context, f *flags, in io.Reader, errs io.Writer) error {
 		ctx = untilEnd(ctx, in)
 	}
 	err = daemon.Serve(ctx, o)
-	sd.SdNotify(false, sd.SdNotifyStopping)
+	notifyStopping()
 	return err
 }
 
@@ -162,9 +161,6 @@ func removeFolder(socket string) {
 		os.Remove(filepath.Dir(socket))
 	}
 }
-
-// ready tells systemd, if it started xpcd with Type=notify.
-func ready() { sd.SdNotify(false, sd.SdNotifyReady) }
 
 func logger(level string, w io.Writer) (*slog.Logger, error) {
 	var l slog.Level

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -161,4 +163,33 @@ func TestSignals(t *testing.T) {
 			t.Errorf("%v: %v is left, %v", s, left, err)
 		}
 	}
+}
+
+func TestTellsSystemdThatItIsReady(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no systemd here")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	t.Setenv("NOTIFY_SOCKET", path)
+	cmd, in := start(t, filepath.Join(dir, "x"))
+	buf := make([]byte, 64)
+	n, err := l.Read(buf)
+	if got := string(buf[:n]); err != nil || got != "READY=1" {
+		t.Errorf("got %q, %v, want READY=1", got, err)
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	n, _ = l.Read(buf)
+	if got := string(buf[:n]); got != "STOPPING=1" {
+		t.Errorf("got %q, want STOPPING=1", got)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	in.Close()
 }

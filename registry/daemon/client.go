@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"cmp"
+
 	"github.com/openxpc/openxpc/registry/internal/namespace"
 	"github.com/openxpc/openxpc/xpc"
 	"github.com/openxpc/openxpc/xpc/bootstrap"
@@ -18,9 +20,6 @@ var limits = xpc.Limits{
 	MaxReceivedBytes:  4 << 20,
 }
 
-// maxClients is a variable for the tests.
-var maxClients = MaxClients
-
 // client is one connection to the registry: through its socket, or the bootstrap
 // connection that a job's process was started with.
 type client struct {
@@ -35,7 +34,7 @@ type client struct {
 // admit takes a connection through the registry's socket.
 func (d *daemon) admit(peer *xpc.Connection) {
 	c := &client{conn: peer, uid: peer.EUID()}
-	c.refused = d.perUID[c.uid] >= maxClients
+	c.refused = d.perUID[c.uid] >= d.maxClients()
 	d.perUID[c.uid]++
 	d.join(c)
 }
@@ -58,6 +57,8 @@ func (d *daemon) join(c *client) {
 	})
 	c.conn.Activate()
 }
+
+func (d *daemon) maxClients() int { return cmp.Or(d.opts.maxClients, MaxClients) }
 
 // leave forgets a client; the names that it registered are gone.
 func (d *daemon) leave(c *client) {

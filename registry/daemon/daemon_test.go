@@ -290,6 +290,7 @@ func TestLaunchFailure(t *testing.T) {
 			t.Fatalf("the client is told who and why: got %v", err)
 		}
 	}
+	s.tool(bootstrap.OpPing, nil) // the registry has done with those who waited
 	must(t, os.Symlink(self, program))
 	c.pid("when the program is there, the next message finds it")
 }
@@ -426,9 +427,8 @@ func TestTools(t *testing.T) {
 }
 
 func TestConnectionsPerUser(t *testing.T) {
-	defer func(n int) { maxClients = n }(maxClients)
-	maxClients = 3
-	s := serve(t, Options{})
+	const maxClients = 3
+	s := serve(t, Options{maxClients: maxClients})
 	ping := func(c *xpc.Connection) bootstrap.Code {
 		m := xpc.NewDictionary()
 		m.SetString(bootstrap.KeyOp, bootstrap.OpPing)
@@ -605,9 +605,7 @@ func hostile(s *served, me int, names []string, l *ledger) error {
 }
 
 func TestAJobThatDoesNotListenToSIGTERM(t *testing.T) {
-	defer func(d time.Duration) { exitTimeout = d }(exitTimeout)
-	exitTimeout = time.Millisecond
-	s := serve(t, Options{Jobs: []*registry.Job{service(t, "echo", "stubborn", nil)}})
+	s := serve(t, Options{exitTimeout: time.Millisecond, Jobs: []*registry.Job{service(t, "echo", "stubborn", nil)}})
 	pid := s.connect("com.example.echo", 0).pid("it serves")
 	if _, code := s.tool(bootstrap.OpUnload, map[string]string{bootstrap.KeyLabel: "echo"}); code != 0 {
 		t.Fatalf("unload: %v", code)

@@ -14,9 +14,6 @@ import (
 
 const demand = launch.Demand
 
-// exitTimeout is a variable for the tests.
-var exitTimeout = launch.ExitTimeout
-
 // job is a loaded job and its process, if it has one.
 type job struct {
 	file    *registry.Job
@@ -47,7 +44,7 @@ func (d *daemon) load(file *registry.Job) error {
 	if err := d.names.Declare(file.Label, file.MachServices); err != nil {
 		return fmt.Errorf("job %q: %w", file.Label, err)
 	}
-	j := &job{file: file, machine: launch.Machine{Throttle: file.ThrottleInterval, ExitTimeout: exitTimeout}}
+	j := &job{file: file, machine: launch.Machine{Throttle: file.ThrottleInterval, ExitTimeout: d.opts.exitTimeout}}
 	d.jobs[file.Label] = j
 	d.log.Info("loaded", "job", file.Label, "path", file.Path)
 	for _, w := range file.Warnings {

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/openxpc/openxpc/registry"
 )
@@ -38,4 +39,7 @@ type Options struct {
 
 	// Version is what the daemon calls itself in its status.
 	Version string
+
+	maxClients  int           // for tests; 0 is MaxClients
+	exitTimeout time.Duration // for tests; 0 is launch.ExitTimeout
 }

@@ -78,7 +78,7 @@ func (d *daemon) request(c *client, m *xpc.Dictionary) {
 
 func (d *daemon) perform(r *call) error {
 	if r.from.refused {
-		return &namespace.Error{Code: overQuota, Reason: fmt.Sprintf("user %d has %d connections to the registry, the limit", r.from.uid, maxClients)}
+		return &namespace.Error{Code: overQuota, Reason: fmt.Sprintf("user %d has %d connections to the registry, the limit", r.from.uid, d.maxClients())}
 	}
 	op := r.m.GetString(bootstrap.KeyOp)
 	routine := d.routine(op)

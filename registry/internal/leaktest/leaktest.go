@@ -33,6 +33,7 @@ func baseline() int {
 func check(before int) int {
 	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		list()
 		return 1
 	}
 	// What a finished goroutine has only just closed may still be counted, and

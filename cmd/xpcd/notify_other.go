@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package main
+
+// There is no systemd to be told.
+func notifyReady() {}
+
+func notifyStopping() {}
