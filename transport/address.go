@@ -19,34 +19,40 @@ var ErrRefused = errors.New("nobody listens there")
 // dialTime bounds the wait for a place in a full queue.
 const dialTime = 10 * time.Second
 
-// Dial connects to the socket at path, however long the path is.
+// Dial connects to the socket at path, however long the path is (on Linux). It
+// waits up to ten seconds for a place in a full queue. The error wraps
+// ErrRefused if there is no such socket or nobody listens on it.
 func Dial(path string, o Options) (*Conn, error) {
-	var c *Conn
-	err := throughDirectory(path, func(short string) (err error) {
-		c, err = dial(short, path, o)
+	return dial(path, o, func(fd int) error {
+		err := throughDirectory(path, func(short string) error { return connect(fd, short, dialTime) })
+		if errors.Is(err, unix.ENOENT) {
+			err = fmt.Errorf("%w (%w)", ErrRefused, err)
+		}
 		return err
 	})
-	return c, err
 }
 
 // DialDescriptor connects to the socket file that d, opened with O_PATH, stands
-// for. It works after the file has been unlinked. Only Linux has such descriptors.
+// for; d stays the caller's. It works after the file has been unlinked. Only
+// Linux has such descriptors. Errors are those of Dial.
 func DialDescriptor(d *Descriptor, o Options) (*Conn, error) {
 	if !d.Retain() {
 		return nil, ErrDescriptorClosed
 	}
 	defer d.Close()
-	return dial(fmt.Sprintf("/proc/self/fd/%d", d.FD()), "endpoint", o)
+	return dial("endpoint", o, func(fd int) error {
+		return connect(fd, fmt.Sprintf("/proc/self/fd/%d", d.FD()), dialTime)
+	})
 }
 
-func dial(path, name string, o Options) (*Conn, error) {
+func dial(name string, o Options, connect func(fd int) error) (*Conn, error) {
 	fd, err := newSocket()
 	if err != nil {
 		return nil, fmt.Errorf("transport: dial %s: %w", name, err)
 	}
-	if err := connect(fd, path); err != nil {
+	if err := connect(fd); err != nil {
 		unix.Close(fd)
-		if errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOENT) {
+		if errors.Is(err, unix.ECONNREFUSED) {
 			err = fmt.Errorf("%w (%w)", ErrRefused, err)
 		}
 		return nil, fmt.Errorf("transport: dial %s: %w", name, err)
@@ -54,17 +60,22 @@ func dial(path, name string, o Options) (*Conn, error) {
 	return NewSocket(fd, o)
 }
 
-// connect waits in the kernel while the queue is full, at most dialTime.
-func connect(fd int, path string) error {
-	tv := unix.NsecToTimeval(int64(dialTime))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv); err != nil {
-		return os.NewSyscallError("setsockopt", err)
-	}
+// connect tries again while the queue is full: a wait in the kernel would hold
+// a thread for each dialler, and poll reports a full queue as writable.
+func connect(fd int, path string, within time.Duration) error {
+	pause, waited := time.Millisecond, time.Duration(0)
 	for {
 		err := unix.Connect(fd, &unix.SockaddrUnix{Name: path})
-		if err != unix.EINTR {
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != unix.EAGAIN:
 			return os.NewSyscallError("connect", err)
+		case waited >= within:
+			return fmt.Errorf("the service takes no clients: its queue was full for %v: %w", within, err)
 		}
+		time.Sleep(pause)
+		waited, pause = waited+pause, min(2*pause, 50*time.Millisecond)
 	}
 }
 
@@ -76,23 +87,21 @@ func Listen(path string) (fd int, err error) {
 		return -1, fmt.Errorf("transport: listen on %s: %w", path, err)
 	}
 	err = throughDirectory(path, func(short string) error {
-		if err := unix.Bind(fd, &unix.SockaddrUnix{Name: short}); err != nil {
-			return os.NewSyscallError("bind", err)
-		}
-		if err := os.Chmod(path, 0o600); err != nil {
+		if err := bindPrivate(fd, short); err != nil {
 			return err
 		}
-		return os.NewSyscallError("listen", unix.Listen(fd, Backlog))
-	})
-	if err == nil {
-		err = unix.SetNonblock(fd, true)
-	}
-	if err == nil {
 		enablePassing(fd)
-		return fd, nil
+		if err := unix.Listen(fd, Backlog); err != nil {
+			os.Remove(path)
+			return os.NewSyscallError("listen", err)
+		}
+		return nil
+	})
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("transport: listen on %s: %w", path, err)
 	}
-	unix.Close(fd)
-	return -1, fmt.Errorf("transport: listen on %s: %w", path, err)
+	return fd, nil
 }
 
 // throughDirectory calls use with a path short enough for a socket address.

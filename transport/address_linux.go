@@ -9,8 +9,9 @@ import (
 	"github.com/openxpc/openxpc/credentials"
 )
 
+// newSocket makes a socket that does not block.
 func newSocket() (int, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	return fd, os.NewSyscallError("socket", err)
 }
 
@@ -22,13 +23,26 @@ func acceptCloexec(fd int) (int, error) {
 // enablePassing lets accepted sockets learn the sender's credentials from their first byte on.
 func enablePassing(fd int) { credentials.EnableReceive(fd) }
 
+// bindPrivate makes the socket file with mode 0600 from its first moment: bind
+// gives it the mode of the socket itself.
+func bindPrivate(fd int, path string) error {
+	if err := unix.Fchmod(fd, 0o600); err != nil {
+		return os.NewSyscallError("fchmod", err)
+	}
+	return os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
+}
+
 func useDirectory(dir, base string, use func(string) error) error {
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: dir, Err: err}
 	}
 	defer unix.Close(fd)
-	return use(fmt.Sprintf("/proc/self/fd/%d/%s", fd, base))
+	short := fmt.Sprintf("/proc/self/fd/%d/%s", fd, base)
+	if len(short) > maxPath {
+		return fmt.Errorf("the file name %s is longer than a socket address holds", base)
+	}
+	return use(short)
 }
 
 // OpenEndpoint opens the socket file at path as a capability: whoever holds the

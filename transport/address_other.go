@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// newSocket makes a socket that does not block.
 func newSocket() (int, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -19,7 +20,7 @@ func newSocket() (int, error) {
 		return -1, os.NewSyscallError("socket", err)
 	}
 	unix.CloseOnExec(fd)
-	return fd, nil
+	return fd, os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
 }
 
 func acceptCloexec(fd int) (int, error) {
@@ -33,6 +34,14 @@ func acceptCloexec(fd int) (int, error) {
 }
 
 func enablePassing(int) {}
+
+// bindPrivate narrows the mode after the fact; until listen nobody can connect.
+func bindPrivate(fd int, path string) error {
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return os.NewSyscallError("bind", err)
+	}
+	return os.Chmod(path, 0o600)
+}
 
 func useDirectory(dir, base string, use func(string) error) error {
 	return fmt.Errorf("the path %s is longer than a socket address holds (%d bytes)", filepath.Join(dir, base), maxPath)

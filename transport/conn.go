@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"errors"
+	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -20,26 +22,33 @@ const (
 	Replied Outcome = 1 << iota
 	// Work: the Receiver has work to run; the reading goroutine calls Work.
 	Work
-	// Pause: read no more until Resume. Callers in Wait read on.
+	// Pause: read no more until Resume. Callers in Wait read on, so a Receiver
+	// that has enough answers Pause to each frame. A Resume that comes after
+	// Receive was called undoes the Pause that this call answers.
 	Pause
 )
 
 // Receiver is told what arrives on a Conn.
 type Receiver interface {
 	// Receive gets each frame in order; calls never overlap. It must not block
-	// and must not run user code: it is called with the reading role held. With
-	// inline false it must not answer Work (a waiting caller is reading).
+	// and must not run user code: it is called with the reading role held. f is
+	// the connection's and is used again for the next frame. With inline false
+	// it must not answer Work (a waiting caller is reading).
 	Receive(f *Frame, inline bool) Outcome
 	// Work runs what Receive left to run. The reading role may pass to another
-	// goroutine meanwhile, so Receive can be called while Work runs.
+	// goroutine meanwhile, so Receive can be called while Work runs, and Work
+	// again if Receive answers so. It is called also when the connection has ended.
 	Work()
 	// Closed is called once, after the last frame, when the peer or an error
-	// ended the connection; not after Close. io.EOF is the ordinary end.
+	// ended the connection; not after Close. io.EOF is the ordinary end,
+	// io.ErrUnexpectedEOF one in the middle of a frame, a *ProtocolError the
+	// peer's fault. It must not block.
 	Closed(err error)
 }
 
 // Conn is one end of a connection. All methods may be called from any goroutine.
-// A Conn that is never closed leaks its socket.
+// A Conn that is never closed leaks its socket. There is no zero value: see
+// NewSocket, Dial, DialDescriptor, Listener and Pipe.
 type Conn struct {
 	m    medium
 	recv Receiver
@@ -52,34 +61,57 @@ type Conn struct {
 	in inbox // touched by the holder of the reading role only
 	w  outbox
 
-	users atomic.Int32 // who may be inside the medium; the last one closes it
+	users   atomic.Int32  // who may be inside the medium; the last one closes it
+	ended   atomic.Bool   // role.closed, for those who do not hold mu
+	resumes atomic.Uint32 // calls of Resume
 }
 
 func newConn(o Options) *Conn {
 	c := &Conn{opts: o.withDefaults()}
 	c.users.Store(1)
 	c.w.conn = c
+	c.in.sender = credentials.Unknown()
 	return c
 }
 
-// Start begins receiving. It is called once; until then nothing is read.
+// Start begins receiving. It is called once, before Wait; until then nothing is read.
 func (c *Conn) Start(r Receiver) {
 	c.recv = r
 	c.decide((*readRole).start)
 }
 
-// Peer says who is at the other end, as the kernel recorded it at connect.
-func (c *Conn) Peer() (credentials.Credentials, error) { return c.m.peer() }
+// Peer says who is at the other end, as the kernel recorded it at connect. After
+// the connection has ended it is ErrClosed.
+func (c *Conn) Peer() (credentials.Credentials, error) {
+	if !c.enter() {
+		return credentials.Unknown(), ErrClosed
+	}
+	defer c.release()
+	return c.m.peer()
+}
+
+// enter counts the caller as a user of the medium, unless the connection has ended.
+func (c *Conn) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.role.closed {
+		return false
+	}
+	c.retain()
+	return true
+}
 
 // Close ends the connection: what can be written without blocking is, the rest
-// is dropped and its descriptors closed. A running Work is not waited for. More
-// calls do nothing.
+// is dropped and its descriptors closed. It does not wait: a Receive or Work
+// under way goes on, and so does a goroutine that is writing. More calls do nothing.
 func (c *Conn) Close() {
-	if c.end(nil) {
-		c.w.end(true)
-		c.m.shutdown()
-		c.release()
+	if !c.end(nil) {
+		return
 	}
+	if c.w.end() {
+		c.m.shutdown()
+	}
+	c.release()
 }
 
 // end makes the role final and reports whether this call did it.
@@ -90,6 +122,7 @@ func (c *Conn) end(held *uint32) bool {
 		return false
 	}
 	c.role.close()
+	c.ended.Store(true)
 	line := append([]*Waiter(nil), c.line...)
 	c.mu.Unlock()
 	for _, w := range line {
@@ -103,8 +136,14 @@ func (c *Conn) fail(term uint32, err error) {
 	if !c.end(&term) {
 		return
 	}
-	c.w.end(false)
+	if err == io.EOF && c.in.partial() {
+		err = io.ErrUnexpectedEOF
+	}
 	c.m.shutdown()
+	c.w.end()
+	if cause := c.w.failure(); err == io.EOF && cause != nil {
+		err = cause
+	}
 	c.in.drop()
 	c.release()
 	c.recv.Closed(err)
@@ -127,7 +166,7 @@ func (c *Conn) decide(ask func(*readRole) next) bool {
 	var lead *Waiter
 	if do == handToNext {
 		lead = c.line[0]
-		c.line = append(c.line[:0], c.line[1:]...)
+		c.line = slices.Delete(c.line, 0, 1)
 		lead.leads, lead.term = true, c.role.term
 	}
 	if do == startOne || do == handToNext {
@@ -169,8 +208,12 @@ func (c *Conn) tick() (keep bool) {
 	return keep
 }
 
-// Resume undoes a Pause.
-func (c *Conn) Resume() { c.decide((*readRole).resume) }
+// Resume undoes every Pause answered so far, and the one that a Receive which
+// runs now will answer. Without a Pause it does nothing.
+func (c *Conn) Resume() {
+	c.resumes.Add(1)
+	c.decide((*readRole).resume)
+}
 
 func (c *Conn) readAlone(term uint32) {
 	defer c.release()
@@ -237,7 +280,7 @@ func (c *Conn) Wait(ctx context.Context, w *Waiter) error {
 		if w.Completed() {
 			return c.quit(w, nil)
 		}
-		if c.closed() {
+		if c.ended.Load() {
 			return c.quit(w, ErrClosed)
 		}
 		select {
@@ -250,12 +293,6 @@ func (c *Conn) Wait(ctx context.Context, w *Waiter) error {
 		w.leads = false
 		c.mu.Unlock()
 	}
-}
-
-func (c *Conn) closed() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.role.closed
 }
 
 // join takes the role, counted as a user of the medium, or a place in line.
@@ -276,22 +313,16 @@ func (c *Conn) join(w *Waiter) (term uint32, reads bool, err error) {
 
 // quit leaves the line, or passes on a role that came too late.
 func (c *Conn) quit(w *Waiter, err error) error {
-	led := false
-	c.decide(func(r *readRole) next {
-		if led = w.leads; led {
-			w.leads = false
-			return r.leave(w.term, true)
-		}
-		for i, x := range c.line {
-			if x == w {
-				c.line = append(c.line[:i], c.line[i+1:]...)
-				r.quit()
-				break
-			}
-		}
-		return standDown
-	})
+	c.mu.Lock()
+	led, term := w.leads, w.term
+	w.leads = false
+	if i := slices.Index(c.line, w); i >= 0 {
+		c.line = slices.Delete(c.line, i, i+1)
+		c.role.quit()
+	}
+	c.mu.Unlock()
 	if led {
+		c.leave(term)
 		c.release()
 	}
 	if w.Completed() {
@@ -310,6 +341,10 @@ func (c *Conn) read(term uint32, w *Waiter, ctx context.Context) (served bool) {
 			return w != nil && w.Completed()
 		}
 		if err == nil {
+			if w != nil && w.Completed() { // by another reader, before the role came to us
+				c.leave(term)
+				return true
+			}
 			c.cork(false)
 			if !c.mayBlock(term, ctx, seen.replies && !seen.others) {
 				return false
@@ -333,20 +368,24 @@ type traffic struct{ replies, others bool }
 
 // deliver hands over every whole frame in the buffer. done says that the role is given up.
 func (c *Conn) deliver(term uint32, w *Waiter, seen *traffic) (done bool, err error) {
-	var f Frame
-	for {
-		ok, err := c.in.next(&f, &c.opts)
+	f := &c.in.frame
+	for !c.ended.Load() {
+		ok, err := c.in.next(f, &c.opts)
 		if err != nil || !ok {
 			return false, err
 		}
 		c.cork(c.in.holdsFrame())
-		out := c.recv.Receive(&f, w == nil)
+		resumes := c.resumes.Load()
+		out := c.recv.Receive(f, w == nil)
 		seen.replies = seen.replies || out&Replied != 0
 		seen.others = seen.others || out&Replied == 0
-		if out&Work != 0 && !c.work(term) {
+		if out&Pause != 0 && !c.pause(term, resumes) {
+			if out&Work != 0 {
+				c.recv.Work() // without the role
+			}
 			return true, nil
 		}
-		if out&Pause != 0 && !c.pause(term) {
+		if out&Work != 0 && !c.work(term) {
 			return true, nil
 		}
 		if w != nil && w.Completed() {
@@ -354,6 +393,7 @@ func (c *Conn) deliver(term uint32, w *Waiter, seen *traffic) (done bool, err er
 			return true, nil
 		}
 	}
+	return true, nil
 }
 
 // work runs the receiver's work and reports whether the role is still ours.
@@ -368,16 +408,24 @@ func (c *Conn) work(term uint32) bool {
 	return c.decide(func(r *readRole) next { return r.endWork(term) })
 }
 
-func (c *Conn) pause(term uint32) bool {
+// pause reports whether the role is still ours. resumes is how often Resume had
+// been called before the Receive that answered Pause: another call since then
+// means that there is room again.
+func (c *Conn) pause(term, resumes uint32) bool {
 	c.cork(false)
-	return c.decide(func(r *readRole) next { return r.pause(term) })
+	return c.decide(func(r *readRole) next {
+		if c.resumes.Load() != resumes && r.holds(term) {
+			return carryOn
+		}
+		return r.pause(term)
+	})
 }
 
 // leave gives up a caller's role; frames may remain in the buffer.
 func (c *Conn) leave(term uint32) {
 	left := c.in.holdsFrame()
+	c.cork(false) // perhaps nobody reads on: the receiver may have paused
 	if !left {
-		c.cork(false)
 		c.in.shrink()
 	}
 	c.decide(func(r *readRole) next { return r.leave(term, left) })
@@ -389,8 +437,11 @@ func (c *Conn) mayBlock(term uint32, ctx context.Context, repliesOnly bool) bool
 		c.leave(term)
 		return false
 	}
-	c.in.shrink()
-	return c.decide(func(r *readRole) next { return r.beforeBlocking(term, repliesOnly) })
+	partial := c.in.partial() // then more is on its way
+	if !partial {
+		c.in.shrink()
+	}
+	return c.decide(func(r *readRole) next { return r.beforeBlocking(term, repliesOnly && !partial) })
 }
 
 // park gives the connection to the poller; a caller goes to wait in line.

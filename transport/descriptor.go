@@ -67,6 +67,7 @@ func (d *Descriptor) Close() error {
 			return nil
 		}
 		d.cleanup.Stop()
+		runtime.KeepAlive(d) // until Stop has returned the cleanup could close too
 		return unix.Close(d.fd)
 	}
 }

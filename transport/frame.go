@@ -30,7 +30,7 @@ type Frame struct {
 	Owned bool
 	// Identify asks, of a sent frame, that the kernel attach this process's credentials.
 	Identify bool
-	// Sender is, of a received frame, who wrote its first byte: the zero value
+	// Sender is, of a received frame, who wrote its first byte; credentials.Unknown
 	// (PID 0) where the kernel does not say.
 	Sender credentials.Credentials
 }
@@ -53,7 +53,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ProtocolError says what the peer did wrong. The connection is closed.
+// ProtocolError says what the peer did wrong. The connection has ended.
 type ProtocolError struct{ Problem string }
 
 func (e *ProtocolError) Error() string { return "transport: the peer broke the protocol: " + e.Problem }

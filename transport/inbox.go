@@ -2,15 +2,17 @@ package transport
 
 import (
 	"sync"
+
+	"github.com/openxpc/openxpc/credentials"
 )
 
 const (
 	// bufferSize holds many small frames; a longer frame gets memory of its own.
 	bufferSize = 64 << 10
-	// firstChunk is what a long frame gets before its bytes have come; it doubles from there.
-	firstChunk = 256 << 10
-	// maxUnclaimed bounds descriptors that came before the frames they belong to.
-	maxUnclaimed = 2 * MaxDescriptors
+	// collectFrom is how much of a long frame must have come before it gets memory of its own.
+	collectFrom = 16 << 10
+	// claimFactor bounds the memory of a long frame to this multiple of what has come.
+	claimFactor = 4
 )
 
 var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
@@ -20,17 +22,20 @@ type inbox struct {
 	incoming
 	buf        *[bufferSize]byte // nil while nothing is buffered and nobody reads
 	start, end int
+	kept       []byte // an unfinished frame while nobody reads, so that it pins no buffer
 	long       []byte // the body of a long frame as far as it came
 	longHead   header
 	collecting bool
 	corked     bool
+	first      credentials.Credentials // who wrote the first byte of the next frame
+	frame      Frame                   // what Receive is given, so that it need not be allocated
 }
 
 // next takes the next whole frame, if there is one.
 func (in *inbox) next(f *Frame, o *Options) (bool, error) {
 	if in.collecting {
 		if len(in.long) < int(in.longHead.length) {
-			return false, nil
+			return false, in.checkUnclaimed(o)
 		}
 		body := in.long
 		in.long, in.collecting = nil, false
@@ -38,7 +43,7 @@ func (in *inbox) next(f *Frame, o *Options) (bool, error) {
 	}
 	have := in.end - in.start
 	if have < HeaderSize {
-		return false, nil
+		return false, in.checkUnclaimed(o)
 	}
 	h := parseHeader(in.buf[in.start:])
 	if err := h.check(o); err != nil {
@@ -50,20 +55,38 @@ func (in *inbox) next(f *Frame, o *Options) (bool, error) {
 		in.start += size
 		return true, in.compose(f, h, body, false)
 	}
-	if size > bufferSize {
-		in.long = append(make([]byte, 0, min(int(h.length), firstChunk)), in.buf[in.start+HeaderSize:in.end]...)
+	if size > bufferSize && have >= collectFrom {
+		in.long = append(make([]byte, 0, min(int(h.length), claimFactor*have)), in.buf[in.start+HeaderSize:in.end]...)
 		in.longHead, in.collecting = h, true
 		in.start, in.end = 0, 0
+		in.shrink()
 	}
-	return false, nil
+	return false, in.checkUnclaimed(o)
 }
+
+// checkUnclaimed: all whole frames are taken, so what descriptors remain can
+// only be those of the unfinished one.
+func (in *inbox) checkUnclaimed(o *Options) error {
+	switch n := len(in.files); {
+	case n == 0:
+	case !in.partial():
+		return protocolError("%d descriptors that belong to no frame", n)
+	case n > o.MaxFiles:
+		return protocolError("%d descriptors for one frame, the limit is %d", n, o.MaxFiles)
+	}
+	return nil
+}
+
+// partial says whether something has come that is not delivered.
+func (in *inbox) partial() bool { return in.collecting || in.kept != nil || in.start < in.end }
 
 func (in *inbox) compose(f *Frame, h header, body []byte, owned bool) error {
 	if int(h.files) > len(in.files) {
 		return protocolError("a frame claims %d descriptors, %d came", h.files, len(in.files))
 	}
 	*f = Frame{Kind: h.kind, Flags: h.flags, ID: h.id, Body: body, Owned: owned,
-		Files: in.takeFiles(int(h.files)), Sender: in.sender}
+		Files: in.takeFiles(int(h.files)), Sender: in.first}
+	in.first = in.sender // whatever follows came with the last bytes
 	return nil
 }
 
@@ -78,18 +101,20 @@ func (in *inbox) holdsFrame() bool {
 
 // fill reads more; it may block for about a millisecond.
 func (in *inbox) fill(m medium) error {
+	fresh := !in.partial()
 	b := in.room()
+	in.sender = credentials.Unknown()
 	n, err := m.recv(b, &in.incoming, true)
 	if err != nil {
 		return err
+	}
+	if fresh {
+		in.first = in.sender
 	}
 	if in.collecting {
 		in.long = in.long[:len(in.long)+n]
 	} else {
 		in.end += n
-	}
-	if len(in.files) > maxUnclaimed {
-		return protocolError("%d descriptors that belong to no frame", len(in.files))
 	}
 	return nil
 }
@@ -105,6 +130,8 @@ func (in *inbox) room() []byte {
 	}
 	if in.buf == nil {
 		in.buf = buffers.Get().(*[bufferSize]byte)
+		in.end = copy(in.buf[:], in.kept)
+		in.kept = nil
 	}
 	if in.start > 0 {
 		in.end = copy(in.buf[:], in.buf[in.start:in.end])
@@ -113,18 +140,23 @@ func (in *inbox) room() []byte {
 	return in.buf[in.end:]
 }
 
-// shrink gives an empty buffer back: an idle connection holds none.
+// shrink gives the buffer back and keeps no more than an unfinished frame's bytes.
 func (in *inbox) shrink() {
-	if in.buf != nil && in.start == in.end {
-		buffers.Put(in.buf)
-		in.buf, in.start, in.end = nil, 0, 0
+	if in.buf == nil {
+		return
 	}
+	if in.start < in.end {
+		in.kept = append(make([]byte, 0, in.end-in.start), in.buf[in.start:in.end]...)
+	}
+	buffers.Put(in.buf)
+	in.buf, in.start, in.end = nil, 0, 0
+	in.frame = Frame{}
 }
 
 // drop forgets everything and closes what was never claimed.
 func (in *inbox) drop() {
 	closeAll(in.files)
-	in.files, in.long, in.collecting = nil, nil, false
 	in.start, in.end = 0, 0
 	in.shrink()
+	in.files, in.long, in.kept, in.collecting = nil, nil, nil, false
 }

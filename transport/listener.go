@@ -16,11 +16,13 @@ const Backlog = 4096
 // acceptBatch is how many clients are taken before others get the goroutine's time.
 const acceptBatch = 64
 
-// retryAccept is the pause after a failure that only time mends: no descriptors left.
+// retryAccept is the pause after a failure that only time mends, such as no
+// descriptors left: the socket stays readable, and watching it at once would spin.
 const retryAccept = 100 * time.Millisecond
 
 // Listener accepts clients from a listening Unix socket. While none comes it
-// holds no goroutine and no thread.
+// holds no goroutine and no thread. Its methods may be called from any
+// goroutine. There is no zero value: see NewListener.
 type Listener struct {
 	fd     int
 	opts   Options
@@ -33,7 +35,8 @@ type Listener struct {
 	closed bool
 }
 
-// NewListener takes ownership of the listening socket fd. Start begins to accept.
+// NewListener takes ownership of the listening socket fd, also when it fails.
+// o is for the accepted connections. Start begins to accept.
 func NewListener(fd int, o Options) (*Listener, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		unix.Close(fd)
@@ -44,15 +47,26 @@ func NewListener(fd int, o Options) (*Listener, error) {
 }
 
 // Restamp calls listen again: who connects from now on sees this process in the
-// socket's credentials.
-func (l *Listener) Restamp() error { return os.NewSyscallError("listen", unix.Listen(l.fd, Backlog)) }
-
-// Start calls accept for each client, one at a time and never after Close has
-// returned and the running call has ended. accept must not block.
-func (l *Listener) Start(accept func(*Conn)) error {
-	l.accept = accept
+// socket's credentials. After Close it is os.ErrClosed.
+func (l *Listener) Restamp() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return os.ErrClosed
+	}
+	return os.NewSyscallError("listen", unix.Listen(l.fd, Backlog))
+}
+
+// Start calls accept for each client, one at a time, until Close; a call under
+// way when Close is called goes on. accept owns the connection that it is given
+// and must not block. Start is called once; after Close it is os.ErrClosed.
+func (l *Listener) Start(accept func(*Conn)) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return os.ErrClosed
+	}
+	l.accept = accept
 	return l.watch()
 }
 
@@ -78,43 +92,63 @@ func (l *Listener) ready() {
 }
 
 func (l *Listener) acceptAll() {
-	pause := false
+	err := l.acceptBatch()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.busy = false
+	if l.closed {
+		l.finish()
+		return
+	}
+	if err == nil {
+		err = l.watch()
+	}
+	if err != nil {
+		l.timer = time.AfterFunc(retryAccept, l.again)
+	}
+}
+
+// acceptBatch returns nil when the socket is to be watched again at once.
+func (l *Listener) acceptBatch() error {
 	for range acceptBatch {
 		fd, err := acceptCloexec(l.fd)
-		if err != nil {
-			pause = errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOBUFS)
-			if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNABORTED) {
-				continue
-			}
-			break
+		switch {
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+			continue
+		case errors.Is(err, unix.EAGAIN):
+			return nil
+		case err != nil:
+			return err
+		case l.isClosed():
+			unix.Close(fd)
+			return nil
 		}
 		if c, err := NewSocket(fd, l.opts); err == nil {
 			l.accept(c)
 		}
 	}
+	return nil
+}
+
+func (l *Listener) isClosed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.busy = false
-	switch {
-	case l.closed:
-		l.finish()
-	case pause:
-		l.timer = time.AfterFunc(retryAccept, l.again)
-	default:
-		l.watch()
-	}
+	return l.closed
 }
 
 func (l *Listener) again() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closed {
-		l.watch()
+	if l.closed {
+		return
+	}
+	if l.watch() != nil {
+		l.timer = time.AfterFunc(retryAccept, l.again)
 	}
 }
 
 // Close stops accepting and closes the socket. Clients in the queue are left to
-// whoever else holds the socket.
+// whoever else holds the socket. It does not wait, and more calls do nothing.
 func (l *Listener) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -137,7 +171,8 @@ func (l *Listener) finish() {
 	unix.Close(l.fd)
 }
 
-// File returns a duplicate of the listening socket; the caller closes it.
+// File returns a duplicate of the listening socket; the caller closes it. After
+// Close it is os.ErrClosed.
 func (l *Listener) File() (*os.File, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -22,7 +22,8 @@ type medium interface {
 	arm(in, out bool)
 	// startTicking has Conn.tick called about every millisecond until it returns false.
 	startTicking()
-	// shutdown wakes whoever receives and tells the peer; close frees. Both once.
+	// shutdown wakes whoever receives and tells the peer; it may be called again.
+	// close frees, once, when nobody is inside any more.
 	shutdown()
 	close()
 	// peer says who is at the other end, as of connect.
@@ -32,7 +33,7 @@ type medium interface {
 // incoming gathers what arrives beside the bytes. Only the reading role touches it.
 type incoming struct {
 	files  []*Descriptor
-	sender credentials.Credentials
+	sender credentials.Credentials // of the last bytes that came
 }
 
 func (in *incoming) takeFiles(n int) []*Descriptor {

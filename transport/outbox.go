@@ -1,6 +1,12 @@
 package transport
 
-import "sync"
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
 
 const (
 	// copyBelow: shorter bodies are copied next to their header, longer ones are written from where they are.
@@ -9,6 +15,8 @@ const (
 	segmentSize = 64 << 10
 	// writerRounds is how often one sender writes for others before a goroutine takes over.
 	writerRounds = 8
+	// spareSegments bounds what an idle connection keeps for the next frames.
+	spareSegments = 4
 )
 
 // segment is what one send can carry: descriptors go with its first byte.
@@ -27,17 +35,28 @@ func (s *segment) size() int { return len(s.head) + len(s.body) }
 type outbox struct {
 	conn *Conn
 
-	mu       sync.Mutex // guards the rest; never held across I/O
+	mu       sync.Mutex // guards the rest; never held across I/O or a close
 	segs     []segment
 	spare    []segment
 	queued   int    // bytes appended and not yet written
 	appended uint64 // frames
 	written  uint64 // frames written or dropped
-	writing  bool   // a goroutine is in write, or the poller will start one
+	writer   writer
 	corked   bool
-	dead     bool // nothing will be written any more
+	closed   bool  // nothing is appended any more
+	farewell bool  // whoever writes shuts the medium down at the end
+	cause    error // why writing failed, unless the peer is simply gone
 	marks    []mark
+	marking  bool // a goroutine calls the marks
 }
+
+type writer uint8
+
+const (
+	nobodyWrites writer = iota
+	someoneWrites
+	waitsForRoom // the poller will start a goroutine
+)
 
 type mark struct {
 	at   uint64
@@ -47,11 +66,12 @@ type mark struct {
 // Append puts f behind everything appended before; Flush writes it. It does no
 // I/O and may be called with a lock held. On a closed connection the frame is
 // dropped and its descriptors are closed. kept says that Body is still in use;
-// if it is false, the caller may use Body's memory again.
+// if it is false, the caller may use Body's memory again. What goes beyond the
+// peer's Options, MaxDescriptors or 4 GiB costs the connection: check before.
 func (c *Conn) Append(f *Frame) (kept bool) {
 	w := &c.w
 	w.mu.Lock()
-	if w.dead {
+	if w.closed {
 		w.mu.Unlock()
 		closeAll(f.Files)
 		return false
@@ -108,11 +128,11 @@ func (s *segment) recycle() {
 func (c *Conn) Flush() {
 	w := &c.w
 	w.mu.Lock()
-	if w.writing || w.corked || w.dead || len(w.segs) == 0 {
+	if w.writer != nobodyWrites || w.corked || w.closed || len(w.segs) == 0 {
 		w.mu.Unlock()
 		return
 	}
-	w.writing = true
+	w.writer = someoneWrites
 	c.retain()
 	w.mu.Unlock()
 	w.write(writerRounds)
@@ -126,17 +146,34 @@ func (c *Conn) Queued() int {
 }
 
 // Written calls call once everything appended so far has been written or
-// dropped, on any goroutine and perhaps before Written returns.
+// dropped, on any goroutine and perhaps before Written returns. Calls run in the
+// order of Written, one at a time. call must not block.
 func (c *Conn) Written(call func()) {
 	w := &c.w
 	w.mu.Lock()
-	now := w.dead || w.written == w.appended
-	if !now {
-		w.marks = append(w.marks, mark{w.appended, call})
-	}
+	w.marks = append(w.marks, mark{w.appended, call})
 	w.mu.Unlock()
-	if now {
-		call()
+	w.callMarks()
+}
+
+// callMarks calls what is due, unless another goroutine does: marks keep their order.
+func (w *outbox) callMarks() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.marking {
+		return
+	}
+	w.marking = true
+	for len(w.marks) > 0 && w.marks[0].at <= w.written {
+		due := w.marks[0]
+		w.marks[0], w.marks = mark{}, w.marks[1:]
+		w.mu.Unlock()
+		due.call()
+		w.mu.Lock()
+	}
+	w.marking = false
+	if len(w.marks) == 0 {
+		w.marks = nil
 	}
 }
 
@@ -149,14 +186,18 @@ func (w *outbox) cork(on bool) {
 	}
 }
 
-// write is run by whoever set writing. It ends when nothing is left, or with
-// writing still set when the poller or another goroutine goes on.
+// write is run by whoever became the writer. It ends when nothing is left, or
+// when the poller or another goroutine goes on.
 func (w *outbox) write(rounds int) {
 	for ; ; rounds-- {
 		w.mu.Lock()
-		if w.dead || len(w.segs) == 0 {
-			w.writing = false
+		if len(w.segs) == 0 {
+			w.writer = nobodyWrites
+			farewell := w.farewell
 			w.mu.Unlock()
+			if farewell {
+				w.conn.m.shutdown()
+			}
 			w.conn.release()
 			return
 		}
@@ -170,9 +211,8 @@ func (w *outbox) write(rounds int) {
 		w.segs, w.spare = w.spare[:0], nil
 		w.mu.Unlock()
 
-		left, err := w.conn.sendAll(batch)
-		again := w.settle(batch, left, err)
-		if again {
+		left, sent, err := w.conn.sendAll(batch)
+		if w.settle(batch, left, sent, err) {
 			w.conn.m.arm(false, true)
 			w.conn.release()
 			return
@@ -180,21 +220,23 @@ func (w *outbox) write(rounds int) {
 	}
 }
 
-// sendAll writes segments until the medium has no more room, and returns the first unfinished.
-func (c *Conn) sendAll(batch []segment) (int, error) {
+// sendAll writes segments until the medium has no more room. It returns the
+// first unfinished one and the number of bytes written.
+func (c *Conn) sendAll(batch []segment) (left, sent int, err error) {
 	for i := range batch {
 		s := &batch[i]
 		for s.size() > 0 {
 			n, err := c.m.send(s.head, s.body, s.files, s.identify)
 			if err != nil {
-				return i, err
+				return i, sent, err
 			}
 			closeAll(s.files)
 			s.files, s.identify = nil, false
 			s.head, s.body = advance(s, n)
+			sent += n
 		}
 	}
-	return len(batch), nil
+	return len(batch), sent, nil
 }
 
 func advance(s *segment, n int) (head, body []byte) {
@@ -206,98 +248,101 @@ func advance(s *segment, n int) (head, body []byte) {
 }
 
 // settle accounts for a round. It reports whether the rest waits for room.
-func (w *outbox) settle(batch []segment, left int, err error) (again bool) {
+func (w *outbox) settle(batch []segment, left, sent int, err error) (waits bool) {
 	w.mu.Lock()
-	done := batch[:left]
+	w.queued -= sent
 	rest := batch[left:]
-	for i := range done {
-		w.written += done[i].frames
-		done[i].recycle()
+	for i := range left {
+		w.written += batch[i].frames
+		batch[i].recycle()
 	}
+	var dropped []*Descriptor
 	switch {
-	case err == errAgain && !w.dead:
-		again = true
-		w.segs = append(append(make([]segment, 0, len(rest)+len(w.segs)), rest...), w.segs...)
-	case err != nil || w.dead:
-		// The reader learns of the end by itself, after what the peer still sent.
-		w.dead = true
-		dropSegments(rest)
-		dropSegments(w.segs)
-		w.segs = nil
-		w.written = w.appended
+	case err == errAgain && !w.closed:
+		waits = true
+		w.writer = waitsForRoom
+		w.segs = append(rest, w.segs...)
+	case err != nil:
+		w.failLocked(err)
+		dropped = append(filesOf(rest), w.dropLocked()...)
 	}
-	w.queued = 0
-	for i := range w.segs {
-		w.queued += w.segs[i].size()
-	}
-	if cap(batch) <= 16 && !again {
+	if !waits && cap(batch) <= spareSegments {
+		clear(rest)
 		w.spare = batch[:0]
 	}
-	due := w.due()
+	marked := len(w.marks) > 0
 	w.mu.Unlock()
-	for _, m := range due {
-		m.call()
+	closeAll(dropped)
+	if marked {
+		w.callMarks()
 	}
-	return again
+	return waits
 }
 
-func dropSegments(segs []segment) {
+// failLocked ends the writing. The reader learns of a peer that is gone by
+// itself, after what that still sent; of anything else because the medium is shut down.
+func (w *outbox) failLocked(err error) {
+	w.closed = true
+	if err != errAgain && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
+		w.cause, w.farewell = fmt.Errorf("transport: send: %w", err), true
+	}
+}
+
+// dropLocked forgets what is queued and returns its descriptors, to be closed.
+func (w *outbox) dropLocked() []*Descriptor {
+	dropped := filesOf(w.segs)
+	w.segs, w.spare, w.queued, w.written = nil, nil, 0, w.appended
+	return dropped
+}
+
+func filesOf(segs []segment) (files []*Descriptor) {
 	for i := range segs {
-		closeAll(segs[i].files)
-		segs[i] = segment{}
+		files = append(files, segs[i].files...)
 	}
+	return files
 }
 
-// due takes the marks that have been reached.
-func (w *outbox) due() []mark {
-	n := 0
-	for n < len(w.marks) && (w.dead || w.marks[n].at <= w.written) {
-		n++
-	}
-	due := w.marks[:n:n]
-	w.marks = w.marks[n:]
-	if len(w.marks) == 0 {
-		w.marks = nil
-	}
-	return due
+// failure is why writing failed; nil also when the peer was gone.
+func (w *outbox) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cause
 }
 
-// writable: the poller found room. writing is still set.
+// writable: the poller found room.
 func (w *outbox) writable() {
 	w.mu.Lock()
-	if !w.writing || w.dead {
+	if w.writer != waitsForRoom || w.closed {
 		w.mu.Unlock()
 		return
 	}
+	w.writer = someoneWrites
 	w.conn.retain()
 	w.mu.Unlock()
 	// Ends when everything is written or the medium is full again.
 	go w.write(1 << 30)
 }
 
-// end drops what is queued, after one try to write it if the connection is ours to close.
-func (w *outbox) end(try bool) {
+// end refuses further frames, writes what there is room for and drops the rest.
+// If a goroutine is writing, that one does it and shuts the medium down; then
+// end returns false.
+func (w *outbox) end() (over bool) {
 	w.mu.Lock()
-	if w.dead {
+	w.closed = true
+	if w.writer == someoneWrites {
+		w.farewell = true
 		w.mu.Unlock()
-		return
+		return false
 	}
-	w.dead = true
-	var batch []segment
-	if !w.writing {
-		batch, w.segs = w.segs, nil
-	}
+	batch := w.segs
+	w.segs = nil
 	w.mu.Unlock()
-	if try && len(batch) > 0 {
-		w.conn.sendAll(batch)
-	}
+
+	left, _, _ := w.conn.sendAll(batch)
 	w.mu.Lock()
-	dropSegments(batch)
-	dropSegments(w.segs)
-	w.segs, w.queued, w.written = nil, 0, w.appended
-	due := w.due()
+	dropped := append(filesOf(batch[left:]), w.dropLocked()...)
 	w.mu.Unlock()
-	for _, m := range due {
-		m.call()
-	}
+	closeAll(dropped)
+	w.callMarks()
+	return true
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/openxpc/openxpc/credentials"
 )
 
@@ -15,7 +17,7 @@ const pipeCapacity = 208 << 10
 // Pipe returns two connected ends in memory, which follow the same rules as
 // sockets and use no descriptors of their own. They work in testing/synctest bubbles.
 func Pipe(a, b Options) (*Conn, *Conn) {
-	x, y := &stream{}, &stream{}
+	x, y := &stream{sender: credentials.Unknown()}, &stream{sender: credentials.Unknown()}
 	return newPipeEnd(x, y, a), newPipeEnd(y, x, b)
 }
 
@@ -100,7 +102,7 @@ func (p *pipeEnd) send(head, body []byte, files []*Descriptor, identify bool) (i
 	if s.closed || room <= 0 {
 		defer s.mu.Unlock()
 		if s.closed {
-			return 0, io.ErrClosedPipe
+			return 0, unix.EPIPE
 		}
 		return 0, errAgain
 	}
@@ -190,11 +192,12 @@ func (s *stream) end() {
 // close drops what nobody will read: this end's input. The peer still reads what was sent.
 func (p *pipeEnd) close() {
 	p.in.mu.Lock()
-	defer p.in.mu.Unlock()
-	for _, r := range p.in.rights {
+	unread := p.in.rights
+	p.in.bytes, p.in.rights = nil, nil
+	p.in.mu.Unlock()
+	for _, r := range unread {
 		closeAll(r.files)
 	}
-	p.in.bytes, p.in.rights = nil, nil
 }
 
 func (p *pipeEnd) peer() (credentials.Credentials, error) { return ourselves(), nil }

@@ -34,7 +34,8 @@ func addToPoller(fd int, ready func(in, out bool)) (*pollEntry, error) {
 		// Ends when the poller is closed, with the last entry.
 		go p.run()
 	}
-	s.serial++
+	for s.serial++; s.entries[s.serial] != nil; s.serial++ {
+	}
 	e := &pollEntry{fd: fd, serial: s.serial, ready: ready}
 	if err := s.poller.add(e); err != nil {
 		closeIfUnusedLocked()

@@ -10,16 +10,14 @@ package transport
 // by comparing its term; only the present holder touches the read buffer.
 type readRole struct {
 	holder  holder
-	term    uint32
 	busy    bool // the holder runs the receiver's work: the role may be taken from it
 	armed   bool // the poller will report readiness once
 	paused  bool // the receiver has enough: nobody reads but callers
 	closed  bool // terminal
-	waiting int  // callers in line for a reply, none of them reading
 	ticking bool // the ticker looks at this connection
-	seen    uint32
-	works   uint32
-	seenW   uint32
+	moved   bool // the role was taken or work began since the last tick
+	term    uint32
+	waiting int // callers in line for a reply, none of them reading
 }
 
 type holder uint8
@@ -43,7 +41,7 @@ const (
 )
 
 func (r *readRole) take(h holder) uint32 {
-	r.holder, r.busy = h, false
+	r.holder, r.busy, r.moved = h, false, true
 	r.term++
 	return r.term
 }
@@ -77,8 +75,7 @@ func (r *readRole) holds(term uint32) bool { return r.term == term && r.holder !
 
 // startWork and endWork enclose the receiver's work.
 func (r *readRole) startWork() (tick bool) {
-	r.busy = true
-	r.works++
+	r.busy, r.moved = true, true
 	tick = !r.ticking
 	r.ticking = true
 	return tick
@@ -173,11 +170,11 @@ func (r *readRole) pause(term uint32) next {
 	if !r.holds(term) {
 		return standDown
 	}
-	if r.holder == caller {
-		return carryOn
-	}
 	r.paused = true
-	if r.waiting > 0 {
+	switch {
+	case r.holder == caller:
+		return carryOn
+	case r.waiting > 0:
 		return r.handOver()
 	}
 	r.holder = nobody
@@ -201,22 +198,18 @@ func (r *readRole) resume() next {
 // outlasts a tick loses the role to a new reader; a connection that rested for
 // a whole tick is armed. keep says whether to be ticked again.
 func (r *readRole) tick() (do next, keep bool) {
-	sameTerm, sameWork := r.seen == r.term, r.seenW == r.works
-	r.seen, r.seenW = r.term, r.works
+	moved := r.moved
+	r.moved = false
 	switch {
-	case r.closed:
-	case r.holder != nobody && r.busy:
-		if sameTerm && sameWork && !r.paused {
-			r.take(reader)
-			return startOne, true
-		}
+	case r.closed, r.holder == nobody && (r.armed || r.paused):
+	case moved:
 		return standDown, true
-	case r.holder == nobody && !r.armed && !r.paused:
-		if sameTerm {
-			r.ticking, r.armed = false, true
-			return armPoller, false
-		}
-		return standDown, true
+	case r.holder == nobody:
+		r.ticking, r.armed = false, true
+		return armPoller, false
+	case r.busy:
+		r.take(reader)
+		return startOne, true
 	}
 	r.ticking = false
 	return standDown, false

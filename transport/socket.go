@@ -52,6 +52,9 @@ func (s *socket) prepare() error {
 	if err := unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
 		return os.NewSyscallError("setsockopt", err)
 	}
+	if err := quietly(s.fd); err != nil {
+		return err
+	}
 	if err := credentials.EnableReceive(s.fd); err != nil && !errors.Is(err, credentials.ErrUnsupported) {
 		return err
 	}

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"sync"
 	"syscall"
@@ -17,6 +18,12 @@ type socketSys struct {
 	in  unix.Msghdr
 	iov unix.Iovec
 }
+
+// quietly has nothing to do: sendFlags hold MSG_NOSIGNAL.
+func quietly(int) error { return nil }
+
+// forget lets go of the buffers, which are others' as soon as the call is over.
+func (y *socketSys) forget() { y.in.Control, y.iov.Base = nil, nil }
 
 var controls = sync.Pool{New: func() any { b := make([]byte, controlSize); return &b }}
 
@@ -36,6 +43,7 @@ func (s *socket) receive(b []byte, in *incoming, wait bool) (int, error) {
 	s.sys.iov.SetLen(len(b))
 	*h = unix.Msghdr{Iov: &s.sys.iov, Control: &(*control)[0]}
 	h.SetIovlen(1)
+	defer s.sys.forget()
 	for {
 		h.SetControllen(len(*control))
 		n, _, errno := syscall.Syscall(unix.SYS_RECVMSG, uintptr(s.fd), uintptr(unsafe.Pointer(h)), uintptr(flags))
@@ -47,9 +55,8 @@ func (s *socket) receive(b []byte, in *incoming, wait bool) (int, error) {
 		case errno == unix.ECONNRESET, errno == 0 && n == 0:
 			return 0, io.EOF
 		case errno != 0:
-			return 0, errno
+			return 0, fmt.Errorf("transport: receive: %w", errno)
 		}
-		s.sys.iov.Base = nil
 		return int(n), readControl((*control)[:h.Controllen], h.Flags, in)
 	}
 }

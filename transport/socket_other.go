@@ -5,12 +5,22 @@ package transport
 import (
 	"encoding/binary"
 	"io"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
 type socketSys struct{}
+
+// quietly keeps a write to a peer that is gone from raising SIGPIPE, which kills
+// a C program that uses this as a library.
+func quietly(fd int) error {
+	if noSignalOption == 0 {
+		return nil
+	}
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, noSignalOption, 1))
+}
 
 func nativeUint32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
 
@@ -72,7 +82,7 @@ func (s *socket) send(head, body []byte, files []*Descriptor, identify bool) (in
 		control = unix.UnixRights(fds...)
 	}
 	for {
-		n, err := unix.SendmsgBuffers(s.fd, [][]byte{head, body}, control, nil, unix.MSG_DONTWAIT)
+		n, err := unix.SendmsgBuffers(s.fd, [][]byte{head, body}, control, nil, unix.MSG_DONTWAIT|noSignalFlag)
 		switch err {
 		case nil:
 			return n, nil
