@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -75,7 +74,8 @@ func arguments(args []string) (*xpc.Dictionary, error) {
 }
 
 // send waits behind a barrier, which runs when the message has been written or
-// thrown away. What then ended the connection, or interrupted it, says which.
+// thrown away. Whether the connection is invalid at that moment says which: what
+// happens to the service later is not the message's business.
 func send(ctx context.Context, name string, message *xpc.Dictionary) error {
 	interrupted := make(chan error, 1)
 	conn := xpc.NewMachServiceConnection(name, nil, 0)
@@ -92,17 +92,17 @@ func send(ctx context.Context, name string, message *xpc.Dictionary) error {
 	if err := conn.Send(ctx, message); err != nil {
 		return err
 	}
-	written := make(chan struct{})
-	conn.SendBarrier(func() { close(written) })
+	lost := make(chan bool, 1)
+	conn.SendBarrier(func() { lost <- conn.InvalidationReason() != "" })
 	select {
-	case <-written:
+	case lost := <-lost:
+		if lost {
+			return whyInvalid(conn)
+		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	hangUp(conn)
-	if err := whyInvalid(conn); !errors.Is(err, xpc.ErrCanceled) {
-		return err
-	}
 	select {
 	case err := <-interrupted:
 		return err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,10 @@ import (
 // after 5 s itself.
 const stopTime = 15 * time.Second
 
+// startPause lies between two looks whether xpcd is ready. It could tell, by
+// sd_notify, but not on every system.
+const startPause = 5 * time.Millisecond
+
 // maxRuntimeDir keeps the path of the socket well below the 104 bytes that the
 // strictest system allows.
 const maxRuntimeDir = 60
@@ -35,7 +38,7 @@ type privateRegistry struct {
 	err    error // why xpcd ended; read it after done is closed
 }
 
-// startRegistry returns when the new registry answers. log gets xpcd's log.
+// startRegistry returns when the new registry takes connections. log gets xpcd's log.
 func startRegistry(ctx context.Context, log io.Writer) (*privateRegistry, error) {
 	program, err := findXpcd()
 	if err != nil {
@@ -53,14 +56,9 @@ func startRegistry(ctx context.Context, log io.Writer) (*privateRegistry, error)
 	return r, nil
 }
 
-func (r *privateRegistry) start(ctx context.Context, program string, log io.Writer) error {
-	ready, err := newNotifier(filepath.Join(r.dir, "notify"))
-	if err != nil {
-		return fmt.Errorf("private registry: %w", err)
-	}
-	defer ready.close()
+func (r *privateRegistry) start(ctx context.Context, program string, log io.Writer) (err error) {
 	r.cmd = exec.Command(program, "--socket", r.socket, "--end-with-parent", "--log-level", "warn")
-	r.cmd.Env = append(commandEnvironment(os.Environ()), "NOTIFY_SOCKET="+ready.path, bootstrap.EnvRegistry+"=")
+	r.cmd.Env = append(commandEnvironment(os.Environ()), bootstrap.EnvRegistry+"=")
 	r.cmd.Stderr = log
 	// A group of its own: Ctrl-C is for the command, and the registry outlives it.
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -75,17 +73,26 @@ func (r *privateRegistry) start(ctx context.Context, program string, log io.Writ
 		r.err = r.cmd.Wait()
 		close(r.done)
 	}()
-	return r.await(ctx, ready.ready)
+	return r.await(ctx)
 }
 
-func (r *privateRegistry) await(ctx context.Context, ready <-chan struct{}) error {
-	select {
-	case <-ready:
-		return nil
-	case <-r.done:
-		return fmt.Errorf("private registry: %s ended before it was ready: %v", r.cmd.Path, exitText(r.err))
-	case <-ctx.Done():
-		return fmt.Errorf("private registry: %s was not ready in time: %w", r.cmd.Path, ctx.Err())
+// await returns when the socket takes connections: whoever connects from then on
+// is answered, be it a little later.
+func (r *privateRegistry) await(ctx context.Context) error {
+	tick := time.NewTicker(startPause)
+	defer tick.Stop()
+	for {
+		conn, err := net.Dial("unix", r.socket)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-tick.C:
+		case <-r.done:
+			return fmt.Errorf("private registry: %s ended before it was ready: %s", r.cmd.Path, exitText(r.err))
+		case <-ctx.Done():
+			return fmt.Errorf("private registry: %s was not ready in time: %w", r.cmd.Path, ctx.Err())
+		}
 	}
 }
 
@@ -149,43 +156,4 @@ func runtimeDir() string {
 		return dir
 	}
 	return "/tmp"
-}
-
-// notifier is the receiving end of sd_notify: xpcd says READY=1 to it.
-type notifier struct {
-	path  string
-	conn  *net.UnixConn
-	ready chan struct{}
-	gone  chan struct{}
-}
-
-func newNotifier(path string) (*notifier, error) {
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		return nil, err
-	}
-	n := &notifier{path: path, conn: conn, ready: make(chan struct{}), gone: make(chan struct{})}
-	go n.read() // ends when close closes the socket, and close waits for it
-	return n, nil
-}
-
-func (n *notifier) read() {
-	defer close(n.gone)
-	b := make([]byte, 4096)
-	for {
-		size, err := n.conn.Read(b)
-		if err != nil {
-			return
-		}
-		if bytes.Contains(append([]byte("\n"), b[:size]...), []byte("\nREADY=1")) {
-			close(n.ready)
-			return
-		}
-	}
-}
-
-func (n *notifier) close() {
-	n.conn.Close()
-	<-n.gone
-	os.Remove(n.path)
 }

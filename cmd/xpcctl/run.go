@@ -59,6 +59,9 @@ func (t *tool) run(ctx context.Context, jobs, args []string) error {
 	if err := os.Setenv(bootstrap.EnvRegistry, reg.socket); err != nil {
 		return err
 	}
+	if _, err := ask(start, request(bootstrap.OpPing)); err != nil {
+		return err
+	}
 	if err := t.loadAll(start, jobs); err != nil {
 		return err
 	}

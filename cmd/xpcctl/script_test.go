@@ -89,6 +89,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Defer(reg.stop)
 			env.Setenv(bootstrap.EnvRegistry, reg.socket)
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each process otherwise
 			xpcctl, err := exec.LookPath("xpcctl")
 			env.Setenv("XPCCTL", xpcctl)
 			return err
