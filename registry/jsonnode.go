@@ -14,6 +14,9 @@ type jsonReader struct {
 	data []byte
 	dec  *json.Decoder
 	pos  position // where the last token began
+	seen int      // offset up to which lines have been counted
+	line int      // lines that ended before seen
+	from int      // offset at which the line of seen begins
 }
 
 func readJSON(data []byte) (*node, error) {
@@ -53,7 +56,19 @@ func (r *jsonReader) next() position {
 	for i < len(r.data) && strings.IndexByte(" \t\r\n,:", r.data[i]) >= 0 {
 		i++
 	}
-	return place(r.data, i)
+	return r.place(i)
+}
+
+// place is the position of an offset that is not before the last one asked for;
+// counting from the start each time would take the square of a file's size.
+func (r *jsonReader) place(offset int) position {
+	passed := r.data[r.seen:offset]
+	if n := bytes.Count(passed, []byte("\n")); n > 0 {
+		r.line += n
+		r.from = r.seen + bytes.LastIndexByte(passed, '\n') + 1
+	}
+	r.seen = offset
+	return position{r.line + 1, offset - r.from + 1}
 }
 
 func (r *jsonReader) token() (json.Token, error) {
