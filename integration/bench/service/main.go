@@ -1,0 +1,53 @@
+// Command service is the echo service that the comparison measures, launched by
+// xpcd. With an argument it prints one line and ends: what launching it costs
+// when nothing but fork, exec and the start of the Go runtime is paid for.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/openxpc/openxpc/integration/bench/internal/echo"
+	"github.com/openxpc/openxpc/xpc"
+	"github.com/openxpc/openxpc/xpc/bootstrap"
+)
+
+func main() {
+	if len(os.Args) > 1 {
+		fmt.Println("ready")
+		return
+	}
+	l := xpc.NewMachServiceConnection(os.Getenv(bootstrap.EnvServiceName), nil, xpc.MachServiceListener)
+	l.SetLimits(xpc.Limits{MaxMessageSize: 80 << 20, MaxQueuedBytes: 256 << 20})
+	l.SetEventHandler(func(event xpc.Object) {
+		if peer, ok := event.(*xpc.Connection); ok {
+			serve(peer)
+		}
+	})
+	l.Activate()
+	<-l.Done()
+	fmt.Fprintln(os.Stderr, "service:", l.InvalidationReason())
+	os.Exit(1)
+}
+
+func serve(peer *xpc.Connection) {
+	peer.SetEventHandler(func(event xpc.Object) {
+		request, _ := event.(*xpc.Dictionary)
+		if request == nil {
+			return
+		}
+		reply := request.CreateReply()
+		if reply == nil {
+			echo.Sink(1)
+			return
+		}
+		for key, value := range request.All() {
+			reply.Set(key, value)
+		}
+		if b := request.GetData("p"); len(b) == len(echo.Stat) {
+			reply.SetData("p", echo.Reply(b))
+		}
+		peer.SendMessage(reply)
+	})
+	peer.Activate()
+}
