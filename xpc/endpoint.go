@@ -1,7 +1,8 @@
 package xpc
 
 import (
-	"os"
+	"errors"
+	"fmt"
 
 	"github.com/openxpc/openxpc/transport"
 )
@@ -27,19 +28,23 @@ func NewEndpoint(c *Connection) *Endpoint {
 	return c.listening.endpoint()
 }
 
-// NewEndpointFromFile makes an endpoint of a listening socket's file: capability
-// is the file opened with O_PATH (Linux; ownership passes), or nil, and then path
-// is where the socket is bound. It is the registry's door.
-func NewEndpointFromFile(capability *os.File, path string) *Endpoint {
-	if capability == nil {
+// NewEndpointFromFD makes an endpoint of a listening socket's file: fd is the file
+// opened with O_PATH (Linux; ownership passes), or -1, and then path is where the
+// socket is bound. It is the registry's door.
+func NewEndpointFromFD(fd int, path string) *Endpoint {
+	if fd < 0 {
 		return &Endpoint{path: path}
 	}
-	d, err := transport.DupDescriptor(int(capability.Fd()))
-	capability.Close()
-	if err != nil {
-		return &Endpoint{path: path}
+	return &Endpoint{d: transport.NewDescriptor(fd)}
+}
+
+// Close gives up what the endpoint holds, which the collector does otherwise.
+// Connections made from it go on; new ones are refused. Messages that were sent
+// with it carry an endpoint of their own.
+func (e *Endpoint) Close() {
+	if e.d != nil {
+		e.d.Close()
 	}
-	return &Endpoint{d: d}
 }
 
 // Type is TypeEndpoint.
@@ -48,7 +53,11 @@ func (e *Endpoint) Type() Type { return TypeEndpoint }
 func (e *Endpoint) dial(o transport.Options) (*transport.Conn, error) {
 	switch {
 	case e.d != nil:
-		return transport.DialDescriptor(e.d, o)
+		conn, err := transport.DialDescriptor(e.d, o)
+		if errors.Is(err, transport.ErrDescriptorClosed) {
+			err = fmt.Errorf("%w: the endpoint was closed", transport.ErrRefused)
+		}
+		return conn, err
 	case e.path != "":
 		return transport.Dial(e.path, o)
 	}

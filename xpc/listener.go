@@ -206,18 +206,18 @@ func (h *handed) owned() bool { return false }
 
 // Refuse accepts every client that waits on a listening socket and tells it why
 // it will not be served: its calls end with ErrConnectionInterrupted and a cause
-// that is ErrLaunchFailed and reads text. It returns how many there were. listener
-// stays the caller's. It is the registry's door, for jobs that cannot be launched.
+// that is ErrLaunchFailed and reads text. It returns how many there were, at most as
+// many as a queue holds. listener stays the caller's. It is the registry's door, for jobs that cannot be launched.
 func Refuse(listener *os.File, text string) (int, error) {
 	l, err := refusing(listener)
 	if err != nil {
 		return 0, err
 	}
+	defer l.Close()
 	n := 0
-	for {
+	for n < transport.Backlog { // a client that dials again at once must not keep us here
 		conn, err := l.Accept()
 		if err != nil || conn == nil {
-			l.Close()
 			return n, err
 		}
 		n++
@@ -225,6 +225,7 @@ func Refuse(listener *os.File, text string) (int, error) {
 		conn.Flush()
 		conn.Close()
 	}
+	return n, nil
 }
 
 func refusing(f *os.File) (*transport.Listener, error) {

@@ -263,6 +263,8 @@ func failedAt(stage string, code bootstrap.Code, reason string) error {
 		kind, errno = ErrNameActive, unix.EBUSY
 	case bootstrap.BadRequest:
 		errno = unix.EINVAL
+	case bootstrap.OverQuota:
+		errno = unix.EAGAIN
 	}
 	text := fmt.Sprintf("Connection init failed at %s with error %d - %s", stage, int(errno), errnoText[errno])
 	if reason != "" {
@@ -276,4 +278,5 @@ var errnoText = map[unix.Errno]string{
 	unix.ESRCH:  "No such process",
 	unix.EBUSY:  "Resource busy",
 	unix.EINVAL: "Invalid argument",
+	unix.EAGAIN: "Resource temporarily unavailable",
 }

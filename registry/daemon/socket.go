@@ -46,6 +46,7 @@ func (s *nameSocket) fd() int { return int(s.listener.Fd()) }
 func (s *nameSocket) close() {
 	s.unwatch()
 	s.listener.Close()
+	s.endpoint.Close()
 	if s.path != "" {
 		os.Remove(s.path)
 	}

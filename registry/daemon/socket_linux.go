@@ -14,21 +14,9 @@ const namesMode = 0o700
 // newEndpoint makes a capability of the socket's file and removes the file.
 func newEndpoint(path string) (e *xpc.Endpoint, kept string, err error) {
 	defer os.Remove(path)
-	// An endpoint duplicates what it is made of and cannot say that it failed to:
-	// when descriptors run out, let it be here.
-	spare, err := unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, "", os.NewSyscallError("open", err)
-	}
-	defer func() {
-		if e == nil {
-			unix.Close(spare)
-		}
-	}()
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, "", &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	unix.Close(spare)
-	return xpc.NewEndpointFromFile(os.NewFile(uintptr(fd), "endpoint"), ""), "", nil
+	return xpc.NewEndpointFromFD(fd, ""), "", nil
 }

@@ -9,5 +9,5 @@ const namesMode = 0o711
 
 // newEndpoint is the path: this system has no descriptor that stands for a socket's file.
 func newEndpoint(path string) (e *xpc.Endpoint, kept string, err error) {
-	return xpc.NewEndpointFromFile(nil, path), path, nil
+	return xpc.NewEndpointFromFD(-1, path), path, nil
 }
