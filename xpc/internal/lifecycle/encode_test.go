@@ -17,7 +17,7 @@ func (m *Machine) copyTo(dst *Machine) {
 
 func (m *Machine) encode(b []byte) []byte {
 	b = append(b, byte(m.state), byte(m.epoch), byte(m.suspends), byte(m.barrier),
-		flags(m.activated, m.scheduled, m.running, m.told, m.finished), byte(m.sends.len()))
+		flags(m.activated, m.scheduled, m.running, m.finished), byte(m.sends.len()))
 	if m.barrier != noBarrier {
 		b = append(b, byte(m.behind))
 	}

@@ -18,7 +18,6 @@ type Machine struct {
 	arrived   fifo[delivery] // for the event handler
 	scheduled bool           // a delivery was asked for and has not begun
 	running   bool           // a handler runs
-	told      bool           // INTERRUPTED was told since the socket was last open
 	finished  bool
 
 	effects []Effect
@@ -284,7 +283,7 @@ func (m *Machine) dialed(e Epoch) {
 		m.settle(Interrupted)
 		m.interrupt()
 	default:
-		m.state, m.told = Open, false
+		m.state = Open
 	}
 	m.transmit()
 }
@@ -343,18 +342,18 @@ func (m *Machine) interrupted() {
 }
 
 func (m *Machine) interrupt() {
-	m.told = true
 	m.arrived.push(delivery{what: InterruptedEvent})
 	m.schedule()
 }
 
-// gone: the name was unloaded: INTERRUPTED, unless just told, then INVALID (R123).
+// gone: the name was unloaded: INTERRUPTED, unless the loss of the last socket
+// told it already, then INVALID (R123).
 func (m *Machine) gone() {
 	if m.state == Invalid || m.state == Inactive || m.kind == Accepted {
 		return
 	}
 	m.closeSocket()
-	if m.kind != Listener && !(m.state == Ready && m.told) {
+	if m.kind != Listener && (m.state != Ready || m.epoch == 0) {
 		m.unwind()
 		m.settle(Interrupted)
 		m.arrived.push(delivery{what: InterruptedEvent})

@@ -146,7 +146,7 @@ type scope struct {
 var scopes = []scope{
 	{"order", bounds{sends: 2, barriers: 1, suspends: 1, epochs: 2, cancel: true, gone: true, turnedAway: true}},
 	{"calls", bounds{calls: 3, forgets: 1, forged: 1, epochs: 2, cancel: true, gone: true}},
-	{"epochs", bounds{calls: 2, barriers: 2, epochs: 3, cancel: true, turnedAway: true}},
+	{"epochs", bounds{calls: 2, forgets: 1, barriers: 1, epochs: 3, cancel: true, turnedAway: true}},
 	{"delivery", bounds{sends: 1, received: 2, notices: 1, suspends: 1, replies: 1, epochs: 2, cancel: true}},
 	{"peers", bounds{arrivals: 2, notices: 1, suspends: 1, barriers: 1, cancel: true, gone: true, epochs: 1}},
 }

@@ -33,13 +33,14 @@ func (w *world) settled(ev Event) {
 		w.fail("P1: %d calls are pending, the machine says %d", pending, w.m.Pending())
 	}
 	w.socketsSettled()
+	w.barrierDue()
 	w.quiet()
 }
 
 func (w *world) socketsSettled() {
 	for i, s := range w.sockets {
-		if s == open && (w.ended || i+1 < len(w.sockets)) {
-			w.fail("P7: socket %d is left open", i+1)
+		if (s == open || s == dialing) && (w.ended || i+1 < len(w.sockets)) {
+			w.fail("P7: socket %d is left open, or its dial goes on", i+1)
 		}
 	}
 	attached := w.m.State() == Open || w.kind == Accepted && w.m.State() == Inactive
@@ -48,6 +49,23 @@ func (w *world) socketsSettled() {
 	}
 	if w.ended != (w.m.State() == Invalid) {
 		w.fail("P3: the machine is %v, and over is %v", w.m.State(), w.ended)
+	}
+}
+
+// barrierDue: what has nothing to wait for does not wait.
+func (w *world) barrierDue() {
+	if !w.ended && (!w.activated || w.suspends > 0) {
+		return
+	}
+	for i, o := range w.out {
+		switch {
+		case o.state == done || o.state == onWire:
+		case o.barrier && o.state == queued:
+			w.fail("P8: barrier %d is next and was not started", i+1)
+			return
+		default:
+			return
+		}
 	}
 }
 

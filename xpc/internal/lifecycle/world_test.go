@@ -250,6 +250,9 @@ func (w *world) probes(evs []Event) []Event {
 	if w.cancelled {
 		evs = append(evs, Event{Op: Cancel})
 	}
+	if w.running {
+		evs = append(evs, Event{Op: Begin})
+	}
 	if w.ended && (w.looking || w.kind != Listener) {
 		evs = append(evs, Event{Op: LookedUp}, Event{Op: LookUpFailed})
 	}
