@@ -178,7 +178,7 @@ func parseBool(text string) (xpc.Object, error) {
 func parseInt64(text string) (xpc.Object, error) {
 	n, err := strconv.ParseInt(text, 0, 64)
 	if errors.Is(err, strconv.ErrRange) {
-		return nil, bad("not an int64: it lies outside %d to %d", math.MinInt64, math.MaxInt64)
+		return nil, bad("not an int64: it lies outside %d to %d", int64(math.MinInt64), int64(math.MaxInt64))
 	}
 	if err != nil {
 		return nil, bad("not an int64")
