@@ -18,15 +18,29 @@
 //
 // # Connections
 //
-// A [Connection] is made by name ([NewMachServiceConnection], [NewConnection])
-// or from an [Endpoint] ([NewConnectionFromEndpoint]), gets its handler by
-// SetEventHandler, and does nothing until Activate. A listener's handler
-// receives a new Connection for every client; every other handler receives
-// messages, and the error objects [ErrConnectionInterrupted] (the peer is gone,
-// the connection is usable: the next message is sent to its successor) and
-// [ErrConnectionInvalid] (the last event). Handlers run on a [Queue], and those
-// of one connection never overlap. Messages arrive in the order they were sent,
-// each at most once. A request ends exactly once: with its reply or an error.
+// A [Connection] is made by name ([NewMachServiceConnection], [NewConnection]),
+// from an [Endpoint] ([NewConnectionFromEndpoint]) or from a socket that was
+// handed over ([NewConnectionFromListener], [NewConnectionFromSocket]). It gets
+// its handler by SetEventHandler, and does nothing until Activate. A listener's
+// handler receives a new Connection for every client; every other handler
+// receives messages, and the error objects [ErrConnectionInterrupted] (the peer
+// is gone, the connection is usable: the next message is sent to its successor)
+// and [ErrConnectionInvalid] (the last event). Handlers run on a [Queue], and
+// those of one connection never overlap. Messages arrive in the order they were
+// sent, each at most once; what was not sent when the peer went is dropped, never
+// sent a second time. A request ends exactly once: with its reply or an error.
+//
+// Nothing blocks but SendMessageWithReplySync and Send, which take a context.
+// A connection lives until it is invalid: Cancel one that is not needed any more.
+//
+// # Services
+//
+// A process that the registry launched for one name serves it by [Main]; any
+// other listens with [MachServiceListener] or, anonymously, with NewConnection("")
+// and [NewEndpoint]. Each client is a Connection of its own, to be activated or
+// cancelled. A reply is made with CreateReply while the handler runs, or later
+// if the message was retained; a request that is let go of without one is told
+// to its sender.
 //
 // # Descriptors
 //
@@ -37,7 +51,8 @@
 // # Limits
 //
 // Everything a peer controls is bounded by [Limits]. A message that breaks one
-// is refused as a whole.
+// is refused as a whole, by a [*LimitError] or by cancelling the connection; it is
+// never truncated. Errors of synchronous calls are of type [*ConnectionError].
 //
 // # Misuse
 //
@@ -47,11 +62,13 @@
 // # Goroutines
 //
 // Connections, endpoints, queues, descriptors and errors may be used by any
-// number of goroutines; arrays and dictionaries by any number that only read.
+// number of goroutines; arrays and dictionaries by any number that only read. An
+// idle connection or queue has no goroutine and no thread.
 //
 // # Names
 //
 // Names are Apple's, in Go's spelling: xpc_dictionary_set_string is
 // (*Dictionary).SetString, XPC_TYPE_STRING is [TypeString]. Every declaration
 // names its original, and the rules (R37) of docs/semantics.md that it keeps.
+// docs/differences.md says where and why this package is not Apple's.
 package xpc
