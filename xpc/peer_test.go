@@ -32,6 +32,11 @@ type peer struct {
 // meet makes the peer of a socket that was just connected.
 func (r *ring) meet(conn *transport.Conn) {
 	r.mu.Lock()
+	if s := r.server; s != nil {
+		r.mu.Unlock()
+		s.accept(conn)
+		return
+	}
 	p := &peer{r: r, conn: conn, ids: map[string]uint64{}}
 	r.peers = append(r.peers, p)
 	if n := len(r.peers); n > 1 {

@@ -33,6 +33,7 @@ type ring struct {
 
 	mu       sync.Mutex // guards the rest
 	peers    []*peer
+	server   *server // takes the sockets in place of scripted peers, if there is one
 	suspends int
 	asked    []string // names of asynchronous calls
 	behind   []string // names of barriers
