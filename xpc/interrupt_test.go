@@ -1,6 +1,8 @@
 package xpc
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/openxpc/openxpc/transport"
@@ -137,4 +139,180 @@ func TestGarbageAtEachMoment(t *testing.T) {
 func (r *ring) listenerGoes() {
 	r.o.answers(transport.ErrRefused)
 	r.p().close()
+}
+
+func TestNextSendMakesANewPeer(t *testing.T) {
+	for _, k := range []from{fromName, fromEndpoint} {
+		bubble(t, k, func(t *testing.T, r *ring) {
+			r.open()
+			r.call("lost")
+			r.p().want("the request is under way", "request lost")
+			r.o.slowDial()
+			r.p().close()
+			settle()
+			r.send("next")
+			r.call("again")
+			r.barrier("b")
+			r.letGo()
+			r.want("R120, R121: told once; what was sent after the loss goes to the new peer, in order, the lost request does not (P5)",
+				"frames: e2 hello, e2 message next, e2 request again; events: INTERRUPTED; replies: lost=INTERRUPTED; barriers: b")
+			r.p().reply("again", "answer")
+			r.want("the connection is as good as before", "replies: again=answer")
+		})
+	}
+}
+
+func TestDialThatFailsForNowIsAnInterruption(t *testing.T) {
+	for _, k := range []from{fromName, fromEndpoint} {
+		bubble(t, k, func(t *testing.T, r *ring) {
+			r.o.answers(errNoRoom)
+			r.c.Activate()
+			r.sendThree()
+			r.want("R120: unsent messages are dropped, calls told, barriers run", "events: INTERRUPTED; replies: c=INTERRUPTED; barriers: b")
+			err := r.sync(t.Context(), "s").result()
+			if !errors.Is(err, ErrConnectionInterrupted) || !errors.Is(err, errNoRoom) {
+				t.Errorf("got %v, want INTERRUPTED and why the dial failed", err)
+			}
+			r.want("each attempt is told", "events: INTERRUPTED")
+			r.o.answers(nil)
+			r.send("x")
+			r.want("R121: the connection stays usable", "frames: hello, message x")
+		})
+	}
+}
+
+func TestDialThatCanNeverSucceedIsTheEnd(t *testing.T) {
+	for k, why := range map[from]error{fromName: errUnknown, fromEndpoint: transport.ErrRefused} {
+		bubble(t, k, func(t *testing.T, r *ring) {
+			r.c.Activate()
+			r.o.answers(why)
+			r.sendThree()
+			r.want("R122: the origin is gone for good", "events: INVALID, finalizer, done; replies: c=INVALID; barriers: b")
+			if got := r.c.InvalidationReason(); got != why.Error() {
+				t.Errorf("the reason is %q, want %q (R91)", got, why)
+			}
+		})
+	}
+}
+
+func TestReplyOnItsWayIsDeliveredBeforeTheLoss(t *testing.T) {
+	each(t, func(t *testing.T, r *ring) {
+		r.open()
+		r.call("a")
+		r.call("b")
+		settle()
+		r.p().reply("a", "answer")
+		r.p().close()
+		r.wantEach("R129: the reply was in flight before the end",
+			map[from]string{
+				fromName:     "frames: request a, request b; events: INTERRUPTED; replies: a=answer, b=INTERRUPTED",
+				fromEndpoint: "frames: request a, request b, e2 hello; events: INTERRUPTED; replies: a=answer, b=INTERRUPTED",
+				fromListener: "frames: request a, request b; events: INVALID, finalizer, done; replies: a=answer, b=INVALID",
+			})
+	})
+}
+
+// wantEach is want where the origins differ.
+func (r *ring) wantEach(why string, reports map[from]string) {
+	r.t.Helper()
+	r.want(why, reports[r.from])
+}
+
+func TestCausesOfALostCall(t *testing.T) {
+	for name, c := range map[string]struct {
+		does func(*ring)
+		want []error
+	}{
+		"the peer closes":  {func(r *ring) { r.p().close() }, []error{ErrConnectionInterrupted, ErrPeerGone}},
+		"the peer drops":   {func(r *ring) { r.p().abandon("x") }, []error{ErrConnectionInterrupted, ErrDropped}},
+		"the peer refuses": {func(r *ring) { r.p().refuse() }, []error{ErrConnectionInterrupted, ErrLaunchFailed}},
+		"this side ends":   {func(r *ring) { r.c.Cancel() }, []error{ErrConnectionInvalid, ErrCanceled}},
+		"the name goes":    {func(r *ring) { r.c.originGone(errUnknown) }, []error{ErrConnectionInterrupted, ErrUnknownName}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, fromName, func(t *testing.T, r *ring) {
+				r.open()
+				call := r.sync(t.Context(), "x")
+				if err := call.result(); err != errNotDone {
+					t.Fatalf("got %v before anything happened", err)
+				}
+				c.does(r)
+				err := call.result()
+				for _, want := range c.want {
+					if !errors.Is(err, want) {
+						t.Errorf("got %v, want an error that is %v (R127)", err, want)
+					}
+				}
+				var ce *ConnectionError
+				if !errors.As(err, &ce) || !strings.HasPrefix(err.Error(), "xpc: ") {
+					t.Errorf("got %v, want a *ConnectionError that names its library", err)
+				}
+			})
+		})
+	}
+}
+
+func TestPeerThatBreaksTheProtocol(t *testing.T) {
+	body := func(m *Dictionary) []byte { return bodyOf(m) }
+	future := NewDictionary()
+	future.SetUint64("version", 2)
+	future.SetString("a later key", "is ignored")
+	for name, c := range map[string]struct {
+		frames []*transport.Frame // instead of HELLO
+		broken bool
+	}{
+		"message before HELLO":   {[]*transport.Frame{{Kind: frameMessage, ID: 1, Body: body(saying("x"))}}, true},
+		"second HELLO":           {[]*transport.Frame{helloFrame(&defaultLimits), helloFrame(&defaultLimits)}, true},
+		"HELLO without version":  {[]*transport.Frame{{Kind: frameHello, Body: body(NewDictionary())}}, true},
+		"HELLO that is no value": {[]*transport.Frame{{Kind: frameHello, Body: []byte{0xc1}}}, true},
+		"reply that is no value": {[]*transport.Frame{{Kind: frameReply, ID: 1, Body: []byte{0xc1}}}, true},
+		"later version":          {[]*transport.Frame{{Kind: frameHello, Body: body(future)}}, false},
+		"later kind":             {[]*transport.Frame{{Kind: 77, ID: 1, Body: []byte("anything")}}, false},
+		"reply to nobody":        {[]*transport.Frame{{Kind: frameReply, ID: 99, Body: body(saying("x"))}}, false},
+		"abandoned to nobody":    {[]*transport.Frame{{Kind: frameAbandoned, ID: 99}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, fromName, func(t *testing.T, r *ring) {
+				r.c.Activate()
+				call := r.sync(t.Context(), "x")
+				settle()
+				r.p().want("the dialing side greets and need not wait", "hello", "request x")
+				for _, f := range c.frames {
+					r.p().put(f)
+				}
+				err := call.result()
+				if !c.broken && err != errNotDone {
+					t.Errorf("got %v, want that what a later protocol may add is ignored", err)
+				}
+				if c.broken && (!errors.Is(err, ErrConnectionInterrupted) || !strings.Contains(err.Error(), "broke the protocol")) {
+					t.Errorf("got %v, want INTERRUPTED because the peer broke the protocol", err)
+				}
+			})
+		})
+	}
+}
+
+func TestEventsOfAnOldSocketHaveNoEffect(t *testing.T) {
+	bubble(t, fromName, func(t *testing.T, r *ring) {
+		r.open()
+		old := r.link()
+		r.p().close()
+		r.want("R121", "events: INTERRUPTED")
+		r.call("x")
+		settle()
+		id := r.p().idOf("x")
+		r.want("the second socket is up", "frames: e2 hello, e2 request x")
+		old.Receive(&transport.Frame{Kind: frameReply, ID: id, Body: bodyOf(saying("late"))}, false)
+		old.Receive(&transport.Frame{Kind: frameMessage, ID: 1, Body: bodyOf(saying("late"))}, false)
+		old.Receive(&transport.Frame{Kind: frameAbandoned, ID: id}, false)
+		old.Closed(nil)
+		r.want("P4: what the first one still says is ignored", "")
+	})
+}
+
+// link is the connection's present socket.
+func (r *ring) link() *link {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	return r.c.link
 }
