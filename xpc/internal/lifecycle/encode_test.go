@@ -58,7 +58,7 @@ func (w *world) encode(b []byte) []byte {
 	l := w.left
 	b = w.m.encode(b)
 	b = append(b, l.sends, l.calls, l.forgets, l.barriers, l.suspends, l.replies, l.received, l.arrivals, l.notices, l.forged,
-		flags(l.cancel, l.gone, l.turnedAway, w.activated, w.cancelled, w.looking, w.probing, w.goneSaid),
+		flags(l.cancel, l.gone, l.turnedAway, w.activated, w.cancelled, w.looking, w.probing, w.unlisted),
 		flags(w.scheduled, w.running, w.invalidRuns, w.ended, w.finished),
 		w.suspends, byte(w.lost), w.losses, w.told, byte(len(w.out)), byte(len(w.in)))
 	for _, o := range w.out {

@@ -85,9 +85,7 @@ func (m *Machine) Step(ev Event) []Effect {
 	case LookedUp:
 		m.lookedUp()
 	case LookUpFailed:
-		if m.state == Looking {
-			m.invalidate()
-		}
+		m.lookUpFailed()
 	case Gone:
 		m.gone()
 	case Dialed:
@@ -260,17 +258,33 @@ func (m *Machine) forgetUnwound(id ID) {
 // ---- the registry and the socket
 
 func (m *Machine) lookedUp() {
-	if m.state != Looking {
-		if m.kind == Listener {
-			m.emit(Effect{Do: Close, Epoch: m.epoch})
-		}
+	switch {
+	case m.state != Looking:
+		m.closeLate()
 		return
-	}
-	m.state = Ready
-	if m.kind == Listener {
+	case m.kind == Listener:
 		m.state = Open
+	default:
+		m.state = Ready
 	}
 	m.transmit()
+}
+
+func (m *Machine) lookUpFailed() {
+	if m.state != Looking {
+		m.closeLate()
+		return
+	}
+	m.invalidate()
+	m.closeLate()
+}
+
+// closeLate: a listener may have a socket when its check-in has failed, or was
+// answered too late.
+func (m *Machine) closeLate() {
+	if m.kind == Listener && m.state == Invalid {
+		m.closeSocket()
+	}
 }
 
 func (m *Machine) dialed(e Epoch) {
@@ -380,8 +394,9 @@ func (m *Machine) settle(o Outcome) {
 	m.unwound = nil
 }
 
+// closeSocket: a listener's comes with the answer to its check-in, which is waited for.
 func (m *Machine) closeSocket() {
-	attached := m.kind == Accepted && m.state == Inactive
+	attached := m.kind == Accepted && m.state == Inactive || m.kind == Listener && m.state != Looking
 	if attached || m.state == Open || m.state == Dialing || m.state == Probing {
 		m.emit(Effect{Do: Close, Epoch: m.epoch})
 	}
@@ -393,7 +408,6 @@ func (m *Machine) closeSocket() {
 // connection that was never activated is disposed of at once, also one that was
 // over before.
 func (m *Machine) cancel() {
-	m.closeSocket()
 	m.activated = true
 	for _, d := range m.arrived.removeFunc(func(d delivery) bool { return d.what != InvalidEvent }) {
 		m.drop(d)
@@ -402,6 +416,7 @@ func (m *Machine) cancel() {
 		m.proceed()
 		return
 	}
+	m.closeSocket()
 	m.invalidate()
 }
 

@@ -129,7 +129,7 @@ func (w *world) socketEnds(e Epoch) {
 
 // nameGone is a loss too, unless the last one was told and nothing was dialed since (R123).
 func (w *world) nameGone() {
-	w.left.gone, w.goneSaid, w.ended = false, true, true
+	w.left.gone, w.ended = false, true
 	if w.kind == Listener {
 		return
 	}
@@ -204,7 +204,8 @@ func (w *world) dials(ev Event, e Effect) {
 
 func (w *world) closes(e Effect) {
 	switch {
-	case w.kind == Listener && e.Epoch == 0:
+	case w.kind == Listener && e.Epoch == 0 && w.ended && !w.looking && !w.unlisted:
+		w.unlisted = true
 	case w.socketIs(e.Epoch, open):
 		w.sockets[e.Epoch-1] = closed
 	case w.socketIs(e.Epoch, dialing):

@@ -43,6 +43,9 @@ func (w *world) socketsSettled() {
 			w.fail("P7: socket %d is left open, or its dial goes on", i+1)
 		}
 	}
+	if w.kind == Listener && w.unlisted != (w.ended && !w.looking) {
+		w.fail("P7: the listening socket is left open, or closed while it is wanted")
+	}
 	attached := w.m.State() == Open || w.kind == Accepted && w.m.State() == Inactive
 	if w.kind != Listener && attached != w.current(w.epoch()) {
 		w.fail("P4: the machine is %v and its socket is not", w.m.State())
@@ -156,10 +159,6 @@ func (w *world) frees(ev Event, want []Effect) []Effect {
 		want = append(want, Effect{Do: Drop, What: Peer, ID: ev.ID})
 	case Dialed:
 		want = append(want, Effect{Do: Close, Epoch: ev.Epoch})
-	case LookedUp:
-		if w.kind == Listener {
-			want = append(want, Effect{Do: Close})
-		}
 	case Send, Reply:
 		want = append(want, Effect{Do: Discard, ID: ev.ID})
 		if ev.Call {

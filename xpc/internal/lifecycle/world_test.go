@@ -15,7 +15,7 @@ type world struct {
 	in      []incoming // what came; the id is the index + firstIncoming
 	sockets []socket   // by epoch, from 1
 
-	activated, cancelled, looking, probing, goneSaid bool
+	activated, cancelled, looking, probing, unlisted bool
 	scheduled, running, invalidRuns, ended, finished bool
 
 	suspends     uint8
@@ -134,6 +134,8 @@ func (w *world) enabled(evs []Event) []Event {
 	if !w.ended {
 		evs = w.registryEvents(evs)
 		evs = w.socketEvents(evs)
+	} else if w.kind == Listener && w.looking {
+		evs = append(evs, Event{Op: LookedUp}, Event{Op: LookUpFailed})
 	}
 	return w.runnerEvents(evs)
 }
@@ -253,7 +255,7 @@ func (w *world) probes(evs []Event) []Event {
 	if w.running {
 		evs = append(evs, Event{Op: Begin})
 	}
-	if w.ended && (w.looking || w.kind != Listener) {
+	if w.kind != Listener && (w.ended || !w.looking) {
 		evs = append(evs, Event{Op: LookedUp}, Event{Op: LookUpFailed})
 	}
 	for i, o := range w.out {
