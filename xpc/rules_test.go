@@ -1,0 +1,297 @@
+package xpc
+
+import (
+	"context"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openxpc/openxpc/credentials"
+	"github.com/openxpc/openxpc/xpc/bootstrap"
+)
+
+// Rules of docs/semantics.md that no other test is about. They run over real
+// sockets within this process: what an endpoint leads to needs a kernel.
+
+// rulePatience bounds every wait of these tests; nothing is expected to take as long.
+const rulePatience = 30 * time.Second
+
+func ruleContext(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), rulePatience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// endpointClient is a connection to ep whose events come through the channel.
+func endpointClient(t *testing.T, ep *Endpoint) (*Connection, <-chan Object) {
+	t.Helper()
+	return activated(t, NewConnectionFromEndpoint(ep))
+}
+
+// activated gives a connection a handler and activates it; it ends with the test.
+func activated(t *testing.T, c *Connection) (*Connection, <-chan Object) {
+	t.Helper()
+	events := make(chan Object, 16)
+	c.SetEventHandler(func(o Object) { events <- o })
+	c.Activate()
+	t.Cleanup(func() {
+		c.Cancel()
+		<-c.Done()
+	})
+	return c, events
+}
+
+func receive(t *testing.T, why string, from <-chan Object) Object {
+	t.Helper()
+	select {
+	case o := <-from:
+		return o
+	case <-time.After(rulePatience):
+		t.Fatalf("%s: nothing came", why)
+		return nil
+	}
+}
+
+// receiver is an anonymous listener whose peers hand their messages to got.
+func receiver(t *testing.T, got Handler) (*Connection, *Endpoint) {
+	t.Helper()
+	l := NewConnection("", nil)
+	l.SetEventHandler(func(o Object) {
+		if p, ok := o.(*Connection); ok {
+			p.SetEventHandler(got)
+			p.Activate()
+		}
+	})
+	l.Activate()
+	t.Cleanup(func() {
+		l.Cancel()
+		<-l.Done()
+	})
+	return l, NewEndpoint(l)
+}
+
+// R32, R38, R108: a listener that is put into a container is an endpoint there,
+// and each time it is taken out there is a new connection, inactive and without a name.
+func TestR038_AConnectionInAContainer(t *testing.T) {
+	l, _ := echoListener(t)
+	d, a := NewDictionary(), NewArray()
+	d.SetConnection("door", l)
+	a.AppendConnection(l)
+	if d.Get("door").Type() != TypeEndpoint || a.Get(0).Type() != TypeEndpoint {
+		t.Fatal("a connection travels as an endpoint")
+	}
+	made := []*Connection{d.CreateConnection("door"), d.CreateConnection("door"), a.CreateConnection(0), a.CreateConnection(0)}
+	for i, c := range made {
+		if c == nil || slices.Index(made, c) != i {
+			t.Fatalf("each taking out makes a connection of its own: %v", made)
+		}
+		if c.Name() != "" {
+			t.Errorf("a connection from an endpoint has the name %q (R90)", c.Name())
+		}
+		activated(t, c) // it was inactive, else this could not set a handler in time
+		if _, err := c.SendMessageWithReplySync(ruleContext(t), NewDictionary()); err != nil {
+			t.Errorf("connection %d: %v", i, err)
+		}
+	}
+	client := NewConnectionFromEndpoint(NewEndpoint(l))
+	mustPanic(t, "only a listener can be put into a message (R108)", "not a listener", func() { d.SetConnection("no", client) })
+	client.Cancel()
+	<-client.Done()
+}
+
+// R160: nothing that holds an endpoint keeps its listener alive.
+func TestR160_AnEndpointDoesNotKeepItsListener(t *testing.T) {
+	l := NewConnection("", nil)
+	l.SetEventHandler(func(Object) {})
+	l.Activate()
+	m := NewDictionary()
+	m.SetConnection("door", l)
+	l.Cancel()
+	<-l.Done()
+	c, events := activated(t, m.CreateConnection("door"))
+	c.SendMessage(NewDictionary())
+	if o := receive(t, "the listener is gone", events); o != Object(ErrConnectionInvalid) {
+		t.Errorf("got %v, want INVALID: nobody listens (R109)", o)
+	}
+}
+
+// R161: an endpoint that somebody else passes on leads to the same listener.
+func TestR161_AnEndpointCanBeRelayed(t *testing.T) {
+	_, service := echoListener(t)
+	_, relay := echoListener(t)
+	c, _ := endpointClient(t, relay)
+	m := NewDictionary()
+	m.Set("door", service)
+	reply, err := c.SendMessageWithReplySync(ruleContext(t), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, _ := activated(t, reply.CreateConnection("door"))
+	m = NewDictionary()
+	m.SetString("greeting", "hello")
+	reply, err = far.SendMessageWithReplySync(ruleContext(t), m)
+	if err != nil || !Equal(reply, m) {
+		t.Errorf("over the relayed endpoint: got %v, %v", reply, err)
+	}
+}
+
+// R109: the connections of an anonymous listener end with it, on both sides, the
+// client's with INVALID alone: there is nothing to go back to.
+func TestR109_AnonymousListenerCancelled(t *testing.T) {
+	atServer := make(chan Object, 16)
+	l, ep := receiver(t, func(o Object) { atServer <- o })
+	c, events := endpointClient(t, ep)
+	c.SendMessage(NewDictionary())
+	if _, ok := receive(t, "the peer is there", atServer).(*Dictionary); !ok {
+		t.Fatal("want the message first")
+	}
+	l.Cancel()
+	if o := receive(t, "its peer", atServer); o != Object(ErrConnectionInvalid) {
+		t.Errorf("the accepted peer got %v, want INVALID", o)
+	}
+	for {
+		o := receive(t, "the client", events)
+		if o == Object(ErrConnectionInvalid) {
+			break
+		}
+		// The socket may end a moment before the listener does: R124 allows both.
+		if o != Object(ErrConnectionInterrupted) {
+			t.Fatalf("the client got %v", o)
+		}
+		c.SendMessage(NewDictionary())
+	}
+}
+
+// R71, R75: without a queue handlers run on the default one, which is concurrent:
+// two connections' handlers can be inside at once.
+func TestR071_NoQueueIsTheDefaultQueue(t *testing.T) {
+	if DefaultQueue() != orDefault(nil) {
+		t.Error("a nil queue stands for another than DefaultQueue")
+	}
+	var both sync.WaitGroup
+	both.Add(2)
+	_, ep := receiver(t, func(o Object) {
+		if _, ok := o.(*Dictionary); ok {
+			both.Done()
+			both.Wait() // for the other connection's handler, which has to run meanwhile
+		}
+	})
+	for range 2 {
+		c, _ := endpointClient(t, ep)
+		c.SendMessage(NewDictionary())
+	}
+	met := make(chan Object)
+	go func() { both.Wait(); close(met) }()
+	receive(t, "two handlers at once on the default queue", met)
+}
+
+// R106, R162, R196, R200: a peer's credentials are there before its first message
+// is handled, and a message has a sender of its own; here both are this process.
+func TestR200_AMessageHasASender(t *testing.T) {
+	type seen struct {
+		peer   int
+		sender credentials.Credentials
+	}
+	got := make(chan seen, 1)
+	_, ep := receiver(t, func(o Object) {
+		if m, ok := o.(*Dictionary); ok {
+			got <- seen{m.RemoteConnection().PID(), m.Sender()}
+		}
+	})
+	c, _ := endpointClient(t, ep)
+	c.SendMessage(NewDictionary())
+	select {
+	case s := <-got:
+		if s.peer != os.Getpid() {
+			t.Errorf("the peer is pid %d, want this process (R106)", s.peer)
+		}
+		if s.sender != credentials.Unknown() && s.sender.PID != os.Getpid() {
+			t.Errorf("the message's sender is %v, want this process, or unknown where the kernel does not say", s.sender)
+		}
+	case <-time.After(rulePatience):
+		t.Fatal("no message came")
+	}
+	if s := NewDictionary().Sender(); s != credentials.Unknown() {
+		t.Errorf("a dictionary that nobody sent has the sender %v", s)
+	}
+}
+
+// R51: both ways to name a service ask the registry: there are no private ones.
+func TestR051_BothConstructorsAskTheRegistry(t *testing.T) {
+	t.Setenv(bootstrap.EnvRegistry, t.TempDir()+"/nobody.sock")
+	for why, c := range map[string]*Connection{
+		"NewConnection":            NewConnection("com.example.nobody", nil),
+		"NewMachServiceConnection": NewMachServiceConnection("com.example.nobody", nil, 0),
+	} {
+		c, events := activated(t, c)
+		if o := receive(t, why, events); o != Object(ErrConnectionInvalid) {
+			t.Errorf("%s: got %v, want INVALID: no registry answers", why, o)
+		}
+		if err := c.invalidBecause(); err == nil || c.Name() != "com.example.nobody" {
+			t.Errorf("%s: reason %v, name %q", why, err, c.Name())
+		}
+	}
+}
+
+// R8, R16, R69: more releases than retains are misuse, in Apple's words, which can
+// be asked for afterwards. A dictionary that was not received has no count.
+func TestR008_OverRelease(t *testing.T) {
+	done := make(chan Object, 1)
+	_, ep := receiver(t, func(o Object) {
+		m, ok := o.(*Dictionary)
+		if !ok {
+			return
+		}
+		m.Retain().Release()
+		mustPanic(t, "one release too many", "Over-release of object.", func() { m.Release() })
+		if want := "XPC API Misuse: Over-release of object."; MisuseInfo() != want {
+			t.Errorf("MisuseInfo is %q, want %q", MisuseInfo(), want)
+		}
+		done <- m
+	})
+	c, _ := endpointClient(t, ep)
+	c.SendMessage(NewDictionary())
+	receive(t, "the message", done)
+	NewDictionary().Release()
+}
+
+// R112: Main is for processes that were launched for one name.
+func TestR112_MainOutsideAServiceIsMisuse(t *testing.T) {
+	t.Setenv(bootstrap.EnvServiceName, "")
+	mustPanic(t, "nobody launched this process", "did not launch for one name", func() { Main(func(*Connection) {}) })
+}
+
+// R140: a message is a dictionary; nil is none.
+func TestR140_AMessageIsADictionary(t *testing.T) {
+	c := dialEcho(t)
+	for why, send := range map[string]func(){
+		"SendMessage":              func() { c.SendMessage(nil) },
+		"SendMessageWithReply":     func() { c.SendMessageWithReply(nil, nil, func(Object) {}) },
+		"SendMessageWithReplySync": func() { c.SendMessageWithReplySync(context.Background(), nil) },
+		"Send":                     func() { c.Send(context.Background(), nil) },
+	} {
+		mustPanic(t, why, "a message must be a dictionary", send)
+	}
+	if _, err := c.SendMessageWithReplySync(ruleContext(t), NewDictionary()); err != nil {
+		t.Errorf("the connection is as good as before: %v", err)
+	}
+}
+
+// R100: a listener has nobody to speak to, and hears nothing but peers.
+func TestR100_AListenerSendsNothing(t *testing.T) {
+	l, _ := echoListener(t)
+	l.SendMessage(NewDictionary())
+	if _, err := l.SendMessageWithReplySync(ruleContext(t), NewDictionary()); sayingOfCall(err) != "Connection invalid" {
+		t.Errorf("a call on a listener: got %v, want INVALID", err)
+	}
+}
+
+func sayingOfCall(err error) string {
+	if e, ok := err.(*ConnectionError); ok {
+		return e.Event.Error()
+	}
+	return "no ConnectionError"
+}
