@@ -56,7 +56,7 @@ func skipped(err error) bool {
 
 // peers are all systems, in the order of the table. The first two are those
 // that ratios are formed of.
-var peers = []*peer{xpcPeer, rawC, rawGo, netGo}
+var peers = []*peer{xpcPeer, rawC, rawGo, netGo, netRPC, ttrpcPeer, grpcPeer, godbusPeer, sdBusPeer, natsPeer}
 
 // limit and ours: what the first line compares.
 const (
@@ -65,7 +65,7 @@ const (
 )
 
 func findPeer(key string) (*peer, error) {
-	for _, p := range peers {
+	for _, p := range append(peers, natsBroker) {
 		if p.key == key {
 			return p, nil
 		}

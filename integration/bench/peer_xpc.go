@@ -137,4 +137,3 @@ func (c *xpcCaller) awaitCrash() error {
 		return fmt.Errorf("bench: no INTERRUPTED in %v after the service was killed", patience)
 	}
 }
-

@@ -22,7 +22,9 @@ func (t traced) String() string {
 	for name := range t.Calls {
 		names = append(names, name)
 	}
-	slices.SortFunc(names, func(a, b string) int { return strings.Compare(fmt.Sprintf("%08.3f%s", 99-t.Calls[a], a), fmt.Sprintf("%08.3f%s", 99-t.Calls[b], b)) })
+	slices.SortFunc(names, func(a, b string) int {
+		return strings.Compare(fmt.Sprintf("%08.3f%s", 99-t.Calls[a], a), fmt.Sprintf("%08.3f%s", 99-t.Calls[b], b))
+	})
 	var parts []string
 	for _, name := range names {
 		parts = append(parts, fmt.Sprintf("%s %.2f", name, t.Calls[name]))

@@ -182,7 +182,7 @@ static int client(const char *path) {
     else if (!strcmp(work, "connect")) round_trips(path, size, limit, 1);
     else if (!strcmp(work, "async")) window(path, size, callers, limit);
     else if (!strcmp(work, "oneway")) one_way(path, size, limit);
-    else puts("{\"error\":\"not a work of this program\"}"), fflush(stdout);
+    else puts("{\"error\":\"not offered\"}"), fflush(stdout);
   }
   return 0;
 }
