@@ -40,9 +40,9 @@ func NewEndpointFromFD(fd int, path string) *Endpoint {
 
 // Close gives up what the endpoint holds, which the collector does otherwise.
 // Connections made from it go on; new ones are refused. Messages that were sent
-// with it carry an endpoint of their own.
+// with it carry an endpoint of their own. On a nil Endpoint it does nothing.
 func (e *Endpoint) Close() {
-	if e.d != nil {
+	if e != nil && e.d != nil {
 		e.d.Close()
 	}
 }
