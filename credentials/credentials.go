@@ -16,7 +16,8 @@ var ErrNotConnected = errors.New("the socket has no peer")
 
 // Credentials is what the kernel says about a process at the other end.
 //
-// It is a plain value: copy it and compare it with ==. The zero value is NOT
+// It is a plain value: copy it and compare it with ==, but compare the ids alone
+// when one side was told of a message and the other of a connection. The zero value is NOT
 // "unknown", it would be root: use [Unknown]. On systems with 32-bit ints an id
 // above 2147483647 appears as a negative number other than -1.
 type Credentials struct {
@@ -27,6 +28,9 @@ type Credentials struct {
 	UID int
 	// GID is the effective group id, -1 when not known.
 	GID int
+	// Groups are the supplementary groups, where the kernel tells them with the
+	// connection (Linux, FreeBSD, macOS). What it tells of one message has none.
+	Groups GroupSet
 }
 
 // Unknown is what a connection shows before it knows its peer: pid 0, uid and

@@ -35,8 +35,8 @@ func TestString(t *testing.T) {
 		in   Credentials
 		want string
 	}{
-		{Credentials{12, 1000, 100}, "pid 12 uid 1000 gid 100"},
-		{Credentials{0, 0, 0}, "pid unknown uid 0 gid 0"},
+		{Credentials{PID: 12, UID: 1000, GID: 100}, "pid 12 uid 1000 gid 100"},
+		{Credentials{}, "pid unknown uid 0 gid 0"},
 		{Unknown(), "pid unknown uid unknown gid unknown"},
 	} {
 		if got := c.in.String(); got != c.want {

@@ -1,7 +1,7 @@
 // Package credentials says who is at the other end of a Unix socket.
 //
-// Its one type is [Credentials]: process id, effective user and group id, as
-// the kernel recorded them. There are two sources, and they answer different
+// Its one type is [Credentials]: process id, effective user and group id, and the
+// supplementary groups (a [GroupSet]), as the kernel recorded them. There are two sources, and they answer different
 // questions:
 //
 //   - [FromSocket] tells who connected (or who called listen): the kernel takes
@@ -13,13 +13,15 @@
 //
 // # Which system gives what
 //
-//	           FromSocket          pid           per message   process handle
-//	linux      SO_PEERCRED         yes           yes           PeerPidfd
-//	freebsd    LOCAL_PEERCRED      13.0 and up   no            no
-//	dragonfly  LOCAL_PEERCRED      no (0)        no            no
-//	openbsd    SO_PEERCRED         yes           no            no
-//	netbsd     LOCAL_PEEREID       yes           no            no
-//	darwin     LOCAL_PEERCRED      LOCAL_PEERPID no            no
+//	           FromSocket          pid           groups         per message   process handle
+//	linux      SO_PEERCRED         yes           SO_PEERGROUPS  yes           PeerPidfd
+//	freebsd    LOCAL_PEERCRED      13.0 and up   at most 16     no            no
+//	dragonfly  LOCAL_PEERCRED      no (0)        no             no            no
+//	openbsd    SO_PEERCRED         yes           no             no            no
+//	netbsd     LOCAL_PEEREID       yes           no             no            no
+//	darwin     LOCAL_PEERCRED      LOCAL_PEERPID at most 16     no            no
+//
+// On Linux [SecurityLabel] asks the security module (SO_PEERSEC).
 //
 // What a kernel cannot say is the error [ErrUnsupported], never a zero value
 // that looks like root.

@@ -1,6 +1,7 @@
 package credentials_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -30,4 +31,42 @@ func ExampleFromSocket() {
 	peer, err := credentials.FromSocket(fds[0])
 	fmt.Println(peer.UID == os.Geteuid(), peer.GID == os.Getegid(), err)
 	// Output: true true <nil>
+}
+
+func ExampleGroupSet() {
+	s := credentials.NewGroupSet(4, 27, 100)
+	fmt.Println(s, s.Len(), s.Has(27), s.Has(0))
+	// Output: [4 27 100] 3 true false
+}
+
+func ExampleGroups() {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
+	groups, err := credentials.Groups(fds[0])
+	if errors.Is(err, credentials.ErrUnsupported) {
+		fmt.Println("this kernel does not tell groups")
+		return
+	}
+	fmt.Println("a member of", len(groups), "supplementary groups", err)
+}
+
+func ExampleSecurityLabel() {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
+	label, err := credentials.SecurityLabel(fds[0])
+	if err != nil {
+		fmt.Println("no label:", err)
+		return
+	}
+	fmt.Println(label)
 }

@@ -14,7 +14,8 @@ import (
 )
 
 // The tests' second process is the test binary itself, told by this variable
-// what to be: "plain", or "effective" for a process whose effective ids differ.
+// what to be: "plain", "effective" for a process whose effective ids differ, or
+// "member" for one with many groups.
 const (
 	childRole    = "CREDENTIALS_TEST_CHILD"
 	childUID     = 1234
@@ -22,10 +23,22 @@ const (
 	childCommand = "done"
 )
 
+// childGroups are more than fit into the first guess of their number.
+func childGroups() []int {
+	all := make([]int, 100)
+	for i := range all {
+		all[i] = 5000 + i
+	}
+	return all
+}
+
 // child dials the socket named in its argument, tells who it is in a message,
 // and stays until the other side closes.
 func child(role string) int {
 	if role == "effective" && (unix.Setresgid(-1, childGID, -1) != nil || unix.Setresuid(-1, childUID, -1) != nil) {
+		return 3
+	}
+	if role == "member" && unix.Setgroups(childGroups()) != nil {
 		return 3
 	}
 	conn, err := net.Dial("unix", os.Args[1])
@@ -113,9 +126,10 @@ func receive(t *testing.T, conn *net.UnixConn) Credentials {
 
 func TestOtherProcess(t *testing.T) {
 	cmd, conn := visit(t, "plain")
-	want := Credentials{cmd.Process.Pid, os.Geteuid(), os.Getegid()}
+	want := Credentials{PID: cmd.Process.Pid, UID: os.Geteuid(), GID: os.Getegid()}
 	onFD(t, conn, func(fd int) {
 		got, err := FromSocket(fd)
+		got.Groups = GroupSet{} // TestGroups is about those
 		if err != nil || got != want {
 			t.Errorf("FromSocket = %v, %v; want the child %v, which connected", got, err, want)
 		}
@@ -132,9 +146,10 @@ func TestEffectiveIDsAreTold(t *testing.T) {
 		t.Skip("needs root, to have a child with other effective ids")
 	}
 	cmd, conn := visit(t, "effective")
-	want := Credentials{cmd.Process.Pid, childUID, childGID}
+	want := Credentials{PID: cmd.Process.Pid, UID: childUID, GID: childGID}
 	onFD(t, conn, func(fd int) {
 		got, err := FromSocket(fd)
+		got.Groups = GroupSet{} // TestGroups is about those
 		if err != nil || got != want {
 			t.Errorf("FromSocket = %v, %v; want the effective ids as of connect: %v", got, err, want)
 		}
@@ -223,7 +238,7 @@ func TestCredentialsDoNotAllocate(t *testing.T) {
 	if n != 0 {
 		t.Errorf("parsing allocates %v times, want 0", n)
 	}
-	if want := (Credentials{os.Getpid(), os.Geteuid(), os.Getegid()}); got != want {
+	if want := (Credentials{PID: os.Getpid(), UID: os.Geteuid(), GID: os.Getegid()}); got != want {
 		t.Errorf("append, then parse = %v, want %v", got, want)
 	}
 }

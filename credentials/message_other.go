@@ -8,6 +8,8 @@ func enableReceive(int) error { return ErrUnsupported }
 
 func peerPidfd(int) (int, error) { return -1, ErrUnsupported }
 
+func securityLabel(int) (string, error) { return "", ErrUnsupported }
+
 func auditSession(int) (int, error) { return -1, ErrUnsupported }
 
 // ControlSpace is the room, in bytes, that one message of credentials takes in

@@ -13,7 +13,8 @@ func TestUnsupportedIsSaid(t *testing.T) {
 	a, _ := pair(t)
 	_, pidfd := PeerPidfd(a)
 	_, asid := AuditSession(os.Getpid())
-	for name, err := range map[string]error{"PeerPidfd": pidfd, "AuditSession": asid, "EnableReceive": EnableReceive(a)} {
+	_, label := SecurityLabel(a)
+	for name, err := range map[string]error{"PeerPidfd": pidfd, "AuditSession": asid, "SecurityLabel": label, "EnableReceive": EnableReceive(a)} {
 		if !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: %v, want ErrUnsupported", name, err)
 		}

@@ -23,5 +23,5 @@ func fromSocket(fd int) (Credentials, error) {
 	if err != nil {
 		pid = 0
 	}
-	return Credentials{PID: pid, UID: id(x.Uid), GID: id(x.Groups[0])}, nil
+	return Credentials{PID: pid, UID: id(x.Uid), GID: id(x.Groups[0]), Groups: xucredGroups(x.Groups[:], x.Ngroups)}, nil
 }

@@ -32,5 +32,5 @@ func fromSocket(fd int) (Credentials, error) {
 		return Credentials{}, fmt.Errorf("LOCAL_PEERCRED version %d with %d groups: %w", x.version, x.groups, ErrUnsupported)
 	}
 	pid := *(*int32)(unsafe.Pointer(&x.tail))
-	return Credentials{PID: int(pid), UID: id(x.uid), GID: id(x.group[0])}, nil
+	return Credentials{PID: int(pid), UID: id(x.uid), GID: id(x.group[0]), Groups: xucredGroups(x.group[:], x.groups)}, nil
 }

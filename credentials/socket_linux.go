@@ -12,7 +12,9 @@ func fromSocket(fd int) (Credentials, error) {
 	if err != nil {
 		return Credentials{}, err
 	}
-	return Credentials{PID: int(u.Pid), UID: id(u.Uid), GID: id(u.Gid)}, nil
+	// Without groups (Linux before 4.13) the peer is a member of none.
+	groups, _ := peerGroups(fd)
+	return Credentials{PID: int(u.Pid), UID: id(u.Uid), GID: id(u.Gid), Groups: groups}, nil
 }
 
 func peerPidfd(fd int) (int, error) {
