@@ -130,7 +130,7 @@ type Do uint8
 const (
 	LookUp     Do = iota // answer with LookedUp or LookUpFailed; a listener checks in
 	Dial                 // Epoch: answer with Dialed, DialFailed or Refused
-	Close                // Epoch: the socket is no longer wanted, once for each; epoch 0: a listener's
+	Close                // Epoch: the socket, or its dial, is no longer wanted; epoch 0 is a listener's
 	Write                // Epoch, ID
 	Discard              // ID: will not be written
 	Complete             // ID, Outcome: the call is over
