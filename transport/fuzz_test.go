@@ -81,7 +81,8 @@ func FuzzFrames(f *testing.F) {
 		c.m = &script{pieces: chunks(data, cuts)}
 		z := &fuzzed{closed: make(chan error, 1)}
 		c.Start(z)
-		c.ready(true, false)
+		c.retain()
+		c.readAlone(c.role.take(reader)) // on this goroutine, so that coverage repeats
 		end := <-z.closed
 		runtime.ReadMemStats(&after)
 		compare(t, z, end, data)

@@ -183,7 +183,7 @@ func maxExtraThreads() int { return 2*int(maxBlockingReaders()) + 8 }
 
 // TestManyActiveConnections: 2,000 ends in use at once do not make 2,000 threads.
 func TestManyActiveConnections(t *testing.T) {
-	const pairs, rounds = 1000, 10
+	const pairs, rounds = 1000, 3
 	threads := countThreads()
 	ended := make(chan error, pairs)
 	conns := make([]*Conn, 0, 2*pairs)

@@ -590,6 +590,9 @@ func (m *model) park(i int) {
 }
 
 func TestRoleSearch(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the search is one goroutine: the race detector has nothing to look at and takes long")
+	}
 	type origin struct {
 		from int32
 		step label
