@@ -13,14 +13,14 @@
 //
 // The caller holds its lock around Step and carries the effects out in order.
 //
-// Properties, searched in search_test.go:
+// Properties, searched in search_test.go; testdata tells the rules by example:
 //
 //	P1 Each call completes exactly once, unless its caller forgot it.
 //	P2 At most one event handler runs at a time, and none begins while the connection is suspended or inactive.
-//	P3 INVALID is delivered once, last, after a running handler has returned.
+//	P3 INVALID is delivered once, last, after a running handler has returned; after Cancel nothing else is.
 //	P4 An event of an old epoch has no effect but to free what it brought.
 //	P5 Within an epoch messages are written in the order of Send; none is written twice.
 //	P6 INTERRUPTED never reaches an accepted peer; where it is delivered, the unwinding it announces came first.
-//	P7 Each message handed in is written or discarded, each one received is run or dropped: exactly one of the two.
+//	P7 Each message handed in is written or discarded, each one received is run or dropped: exactly one of the two. Each socket is closed once.
 //	P8 Barriers run once, one at a time, after all earlier sends are written or discarded, also after Cancel; nothing is written while one runs.
 package lifecycle

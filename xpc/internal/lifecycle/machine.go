@@ -64,6 +64,9 @@ func (m *Machine) emit(e Effect) { m.effects = append(m.effects, e) }
 // Step takes one event. The effects are valid until the next Step.
 func (m *Machine) Step(ev Event) []Effect {
 	m.effects = m.effects[:0]
+	if cap(m.effects) > 1024 {
+		m.effects = nil // what a burst took is given back
+	}
 	switch ev.Op {
 	case Activate:
 		m.activate()
