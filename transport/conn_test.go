@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"runtime"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -25,9 +26,11 @@ func connectedSockets(t testing.TB) (*Conn, *Conn) {
 	return a, b
 }
 
-// echo answers each frame from Work, as a handler would, and allocates nothing of its own.
+// echo answers one frame at a time from Work, as a handler would, and allocates
+// nothing of its own. The next frame may come while Work still flushes.
 type echo struct {
 	conn  *Conn
+	mu    sync.Mutex // guards the rest
 	reply Frame
 	body  []byte
 }
@@ -35,6 +38,8 @@ type echo struct {
 func startEcho(c *Conn) { c.Start(&echo{conn: c}) }
 
 func (e *echo) Receive(f *Frame, inline bool) Outcome {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.body = append(e.body[:0], f.Body...)
 	e.reply = Frame{ID: f.ID, Body: e.body}
 	if !inline {
@@ -44,7 +49,9 @@ func (e *echo) Receive(f *Frame, inline bool) Outcome {
 }
 
 func (e *echo) Work() {
+	e.mu.Lock()
 	e.conn.Append(&e.reply)
+	e.mu.Unlock()
 	e.conn.Flush()
 }
 
