@@ -44,7 +44,7 @@ func startXPC(s *site, r *running) (string, error) {
 		return "", err
 	}
 	socket := filepath.Join(dir, bootstrap.SocketName)
-	d, err := s.start(nil, xpcd, "--socket", socket, "--job", job, "--end-with-parent", "--log-level", "warn")
+	d, err := s.startGently(xpcd, "--socket", socket, "--job", job, "--end-with-parent", "--log-level", "warn")
 	if err != nil {
 		return "", err
 	}

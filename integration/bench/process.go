@@ -10,7 +10,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -41,6 +43,17 @@ func (s *site) close() {
 		s.children[i].stop()
 	}
 	os.RemoveAll(s.dir)
+}
+
+// closeOnSignal: what was started ends with this process, the folder does not.
+func (s *site) closeOnSignal() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() { // ends the process, or with it
+		<-signals
+		os.RemoveAll(s.dir)
+		os.Exit(130)
+	}()
 }
 
 // build makes a Go program of the module in dir, once.
@@ -93,12 +106,22 @@ type child struct {
 	errors bytes.Buffer
 }
 
-// start runs a program that ends when its standard input does, or with us.
+// start runs a program that ends with us, however that happens.
 func (s *site) start(env []string, program string, args ...string) (*child, error) {
+	return s.startAs(dieWithParent(), env, program, args...)
+}
+
+// startGently runs a program that sees to its end itself when its standard input
+// ends, and has something to clean up then.
+func (s *site) startGently(program string, args ...string) (*child, error) {
+	return s.startAs(nil, nil, program, args...)
+}
+
+func (s *site) startAs(attr *syscall.SysProcAttr, env []string, program string, args ...string) (*child, error) {
 	c := &child{cmd: exec.Command(program, args...), lines: make(chan []byte)}
 	c.cmd.Env = append(os.Environ(), env...)
 	c.cmd.Stderr = &c.errors
-	c.cmd.SysProcAttr = dieWithParent()
+	c.cmd.SysProcAttr = attr
 	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -237,34 +260,15 @@ func (r *running) ask(cmd command) (outcome, error) {
 	return o, nil
 }
 
-// serverPID asks the service, which xpcd launched, for its process.
+// serverPID asks the client who serves it where we did not start the server
+// ourselves: the service that xpcd launched.
 func (r *running) serverPID() (int, error) {
 	if r.server != 0 {
 		return r.server, nil
 	}
-	o, err := r.ask(command{work: "stats"})
+	o, err := r.ask(command{work: "pid", size: 64})
 	if err != nil {
 		return 0, err
 	}
 	return o.Server.PID, nil
-}
-
-// cpu is the processor time in nanoseconds that all processes have used.
-func (r *running) cpu() (total int64, err error) {
-	server, err := r.serverPID()
-	if err != nil {
-		return 0, err
-	}
-	pids := []int{server, r.client.pid()}
-	for _, b := range r.brokers {
-		pids = append(pids, b.pid())
-	}
-	for _, pid := range pids {
-		t, err := processTime(pid)
-		if err != nil {
-			return 0, err
-		}
-		total += t
-	}
-	return total, nil
 }

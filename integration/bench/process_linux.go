@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,6 +27,29 @@ func processTime(pid int) (int64, error) {
 		return 0, fmt.Errorf("bench: processor time of %d: %w", pid, err)
 	}
 	return t.Nano(), nil
+}
+
+// sleeps is how often the process's present threads have given the processor up
+// to wait.
+func sleeps(pid int) (total int, err error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for _, task := range tasks {
+		b, err := os.ReadFile(task)
+		if err != nil {
+			continue // this thread has just ended
+		}
+		_, rest, _ := strings.Cut(string(b), "\nvoluntary_ctxt_switches:")
+		count, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
+		n, err := strconv.Atoi(count)
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return total, nil
 }
 
 // footprint is a process's resident memory in bytes that it shares with nobody,

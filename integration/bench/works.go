@@ -53,7 +53,7 @@ func (t *tester) carryOut(cmd command) (outcome, error) {
 	case "rtt":
 		return roundTrips(limit, func() error { return call(c, payload) })
 	case "connect":
-		return roundTrips(limit, t.onceOver(payload))
+		return t.connects(limit, payload)
 	case "many":
 		return manyCallers(c, payload, cmd.callers, limit)
 	case "async":
@@ -68,6 +68,8 @@ func (t *tester) carryOut(cmd command) (outcome, error) {
 		return outcome{}, t.openIdle(cmd.callers, payload)
 	case "stats":
 		return stats(c)
+	case "pid":
+		return servant(c, payload)
 	}
 	return outcome{}, errNotOffered
 }
@@ -99,23 +101,36 @@ func roundTrips(limit time.Duration, call func() error) (outcome, error) {
 			break
 		}
 	}
-	slices.Sort(samples)
-	return outcome{
-		Calls: len(samples), Seconds: last.Sub(start).Seconds(),
-		P50: quantile(samples, 0.5), P99: quantile(samples, 0.99),
-	}, nil
+	return sampled(samples, last.Sub(start)), nil
 }
 
-// onceOver connects, calls once and hangs up.
-func (t *tester) onceOver(payload []byte) func() error {
-	return func() error {
+// sampled sorts samples.
+func sampled(samples []float64, took time.Duration) outcome {
+	slices.Sort(samples)
+	return outcome{
+		Calls: len(samples), Seconds: took.Seconds(),
+		P50: quantile(samples, 0.5), P99: quantile(samples, 0.99),
+	}
+}
+
+// connects times a new connection up to its first reply; hanging up is not timed.
+func (t *tester) connects(limit time.Duration, payload []byte) (outcome, error) {
+	var samples []float64
+	start := time.Now()
+	for len(samples) == 0 || time.Since(start) < limit {
+		before := time.Now()
 		c, err := t.dial()
 		if err != nil {
-			return err
+			return outcome{}, err
 		}
-		defer c.Close()
-		return call(c, payload)
+		err = call(c, payload)
+		samples = append(samples, float64(time.Since(before)))
+		c.Close()
+		if err != nil {
+			return outcome{}, err
+		}
 	}
+	return sampled(samples, time.Since(start)), nil
 }
 
 // manyCallers has goroutines share the connection, each waiting for its reply.
@@ -294,4 +309,18 @@ func stats(c caller) (outcome, error) {
 	}
 	own := echo.Measure()
 	return outcome{Client: &own, Server: &server}, nil
+}
+
+// servant tells the server's process as the connection knows it.
+func servant(c caller, payload []byte) (outcome, error) {
+	x, ok := c.(*xpcCaller)
+	if !ok {
+		return outcome{}, errNotOffered
+	}
+	if x.conn.PID() == 0 {
+		if err := call(c, payload); err != nil {
+			return outcome{}, err
+		}
+	}
+	return outcome{Server: &echo.Stats{PID: x.conn.PID()}}, nil
 }

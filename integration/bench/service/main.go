@@ -41,13 +41,27 @@ func serve(peer *xpc.Connection) {
 			echo.Sink(1)
 			return
 		}
-		for key, value := range request.All() {
-			reply.Set(key, value)
-		}
-		if b := request.GetData("p"); len(b) == len(echo.Stat) {
-			reply.SetData("p", echo.Reply(b))
-		}
+		answer(request, reply)
 		peer.SendMessage(reply)
 	})
 	peer.Activate()
+}
+
+// answer gives the payload back, or the eight fields of a request that has fields.
+func answer(request, reply *xpc.Dictionary) {
+	if b := request.GetData("p"); len(b) == len(echo.Stat) {
+		reply.SetData("p", echo.Reply(b))
+		return
+	} else if b != nil {
+		reply.Set("p", request.Get("p"))
+		return
+	}
+	reply.SetString("operation", request.GetString("operation"))
+	reply.SetString("path", request.GetString("path"))
+	reply.SetInt64("offset", request.GetInt64("offset"))
+	reply.SetUint64("size", request.GetUint64("size"))
+	reply.SetBool("create", request.GetBool("create"))
+	reply.SetDouble("timeout", request.GetDouble("timeout"))
+	reply.SetDate("since", request.GetDate("since"))
+	reply.SetUUID("id", request.GetUUID("id"))
 }

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"math"
+)
+
+// target is what OpenXPC wants to reach, as a number that must be at least or at
+// most a bound.
+type target struct {
+	text    string
+	bound   float64
+	atLeast bool
+	measure func(*results) float64 // NaN or 0: not measured
+	show    func(float64) string
+}
+
+var targets = []target{
+	{"64 B round trip, by raw C's", 1.3, false, ratioOf(wRTT, ours, limit, p50), digits},
+	{"ttrpc's 64 B round trip, by ours", 4, true, ratioOf(wRTT, ttrpcPeer.key, ours, p50), digits},
+	{"net/rpc's", 4, true, ratioOf(wRTT, netRPC.key, ours, p50), digits},
+	{"grpc-go's", 6, true, ratioOf(wRTT, grpcPeer.key, ours, p50), digits},
+	{"godbus's", 20, true, ratioOf(wRTT, godbusPeer.key, ours, p50), digits},
+	{"calls/s of 64 callers, by ttrpc's", 4, true, ratioOf(wMany, ours, ttrpcPeer.key, rate), digits},
+	{"by grpc-go's", 9, true, ratioOf(wMany, ours, grpcPeer.key, rate), digits},
+	{"calls/s with 256 replies awaited, by ttrpc's best", 8, true, func(r *results) float64 {
+		return r.spread(wAsync, ours, rate).Median / best(r, ttrpcPeer.key)
+	}, digits},
+	{"one-way messages/s", 1e6, true, func(r *results) float64 { return r.spread(wOneWay, ours, rate).Median }, amount},
+	{"connect by name and first reply, in 64 B round trips", 12, false, func(r *results) float64 {
+		return r.spread(wConnect, ours, p50).Median / r.spread(wRTT, ours, p50).Median
+	}, digits},
+	{"launch and first reply, by fork and exec", 1.3, false, func(r *results) float64 {
+		return spreadOf(ratios(r.values(wCold, ours, p50), r.values(wCold, ours, baseP50))).Median
+	}, digits},
+	{"allocations of a call with 8 fields, client", 6, false, medianOf(wAllocs, func(x round) float64 { return x.Allocs }), digits},
+	{"allocations of a call with 8 fields, service", 6, false, medianOf(wAllocs, func(x round) float64 { return x.ServerAllocs }), digits},
+	{"memory of an idle connection, client, bytes", 1536, false, func(r *results) float64 { return r.Idle[ours].Client.Memory }, amount},
+	{"memory of an idle connection, service, bytes", 1536, false, func(r *results) float64 { return r.Idle[ours].Server.Memory }, amount},
+	{"system calls of a round trip, client", 2.2, false, func(r *results) float64 { return r.Traces[ours].Client.PerCall }, digits},
+	{"system calls of a round trip, service", 2.2, false, func(r *results) float64 { return r.Traces[ours].Server.PerCall }, digits},
+}
+
+func ratioOf(work, a, b string, of func(round) float64) func(*results) float64 {
+	return func(r *results) float64 { return r.ratio(work, a, b, of).Median }
+}
+
+func medianOf(work string, of func(round) float64) func(*results) float64 {
+	return func(r *results) float64 { return r.spread(work, ours, of).Median }
+}
+
+// best is the most calls/s that a system reached with any number at once.
+func best(r *results, system string) float64 {
+	return max(r.spread(wMany, system, rate).Median, r.spread(wMany256, system, rate).Median, r.spread(wAsync, system, rate).Median)
+}
+
+// line is the target's line of the table, "" if it was not measured.
+func (t target) line(r *results) string {
+	v := t.measure(r)
+	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+		return ""
+	}
+	sign, met := "at most", v <= t.bound
+	if t.atLeast {
+		sign, met = "at least", v >= t.bound
+	}
+	verdict := "not met"
+	if met {
+		verdict = "met"
+	}
+	return fmt.Sprintf("| %s | %s %s | %s | %s |\n", t.text, sign, t.show(t.bound), t.show(v), verdict)
+}
