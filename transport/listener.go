@@ -20,6 +20,13 @@ const acceptBatch = 64
 // descriptors left: the socket stays readable, and watching it at once would spin.
 const retryAccept = 100 * time.Millisecond
 
+// maxFruitless is how often in a row the socket may be readable with nobody to
+// accept. Now and then another process was quicker; but a listening socket that
+// its holder has shut down is readable for ever.
+const maxFruitless = 10
+
+var errFruitless = errors.New("transport: listening socket: readable, and nobody to accept")
+
 // Listener accepts clients from a listening Unix socket. While none comes it
 // holds no goroutine and no thread. Its methods may be called from any
 // goroutine. There is no zero value: see NewListener.
@@ -28,8 +35,10 @@ type Listener struct {
 	opts   Options
 	accept func(*Conn)
 
+	fruitless int // touched by the accepting goroutine only
+
 	mu     sync.Mutex // guards the rest
-	cancel func()
+	entry  *pollEntry
 	timer  *time.Timer
 	busy   bool // a goroutine is accepting
 	closed bool
@@ -70,13 +79,13 @@ func (l *Listener) Start(accept func(*Conn)) error {
 	return l.watch()
 }
 
-func (l *Listener) watch() error {
-	if l.cancel != nil {
-		l.cancel()
-		l.cancel = nil
+func (l *Listener) watch() (err error) {
+	if l.entry == nil {
+		l.entry, err = addToPoller(l.fd, func(in, out bool) { l.ready() })
 	}
-	cancel, err := Watch(l.fd, l.ready)
-	l.cancel = cancel
+	if err == nil {
+		l.entry.arm(true, false)
+	}
 	return err
 }
 
@@ -110,13 +119,13 @@ func (l *Listener) acceptAll() {
 
 // acceptBatch returns nil when the socket is to be watched again at once.
 func (l *Listener) acceptBatch() error {
-	for range acceptBatch {
+	for n := range acceptBatch {
 		fd, err := acceptCloexec(l.fd)
 		switch {
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
 			continue
 		case errors.Is(err, unix.EAGAIN):
-			return nil
+			return l.caughtUp(n)
 		case err != nil:
 			return err
 		case l.isClosed():
@@ -126,6 +135,16 @@ func (l *Listener) acceptBatch() error {
 		if c, err := NewSocket(fd, l.opts); err == nil {
 			l.accept(c)
 		}
+	}
+	return nil
+}
+
+func (l *Listener) caughtUp(accepted int) error {
+	if l.fruitless++; accepted > 0 {
+		l.fruitless = 0
+	}
+	if l.fruitless > maxFruitless {
+		return errFruitless
 	}
 	return nil
 }
@@ -165,9 +184,7 @@ func (l *Listener) Close() {
 }
 
 func (l *Listener) finish() {
-	if l.cancel != nil {
-		l.cancel()
-	}
+	l.entry.remove()
 	unix.Close(l.fd)
 }
 

@@ -40,11 +40,14 @@ func leaveRoomFor(t *testing.T, n int) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	limit.Cur = uint64(fd + n)
+	assign(&limit.Cur, fd+n)
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
 }
+
+// assign: the field is signed on some systems.
+func assign[T int64 | uint64](field *T, n int) { *field = T(n) }
 
 func listenAt(t *testing.T, path string) *Listener {
 	t.Helper()
@@ -192,6 +195,23 @@ func TestListenerWithoutDescriptors(t *testing.T) {
 		unix.Close(n)
 	}
 	(<-conns).Close()
+}
+
+// TestListenerShutDown: another holder of the socket may shut it down for good;
+// it is then readable for ever, and must not be watched without a pause.
+func TestListenerShutDown(t *testing.T) {
+	linuxOnly(t)
+	l := listenAt(t, filepath.Join(t.TempDir(), "s"))
+	defer l.Close()
+	accepting(t, l)
+	if err := unix.Shutdown(l.fd, unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the failure leads to a timer", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.timer != nil && !l.busy
+	})
 }
 
 // TestRestamp: clients that connect after Restamp see the process that called it.

@@ -56,6 +56,7 @@ func (e *pollEntry) arm(in, out bool) {
 	shared.poller.arm(e)
 }
 
+// remove is called before the descriptor is closed. A nil entry was never added.
 func (e *pollEntry) remove() {
 	s := &shared
 	s.mu.Lock()

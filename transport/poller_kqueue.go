@@ -36,7 +36,11 @@ func newPoller() (*poller, error) {
 	return p, nil
 }
 
+// add only remembers the entry: a filter exists while it is armed.
 func (p *poller) add(e *pollEntry) error {
+	if _, err := unix.FcntlInt(uintptr(e.fd), unix.F_GETFD, 0); err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
 	p.byFD[e.fd] = e.serial
 	return nil
 }
