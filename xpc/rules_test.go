@@ -2,7 +2,10 @@ package xpc
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -294,4 +297,118 @@ func sayingOfCall(err error) string {
 		return e.Event.Error()
 	}
 	return "no ConnectionError"
+}
+
+// R74: the target queue can be changed after activation; the next event goes to the
+// new one, where it waits for the block that runs there.
+func TestR074_TargetQueueAfterActivation(t *testing.T) {
+	each(t, func(t *testing.T, r *ring) {
+		r.open()
+		q, busy := NewQueue("new"), newGate()
+		q.Async(busy.pass)
+		r.c.SetTargetQueue(q)
+		r.p().send("a")
+		r.want("R74, R72: the new queue is busy", "")
+		busy.open()
+		r.want("R74, R72: and now it is not", "events: a")
+		r.c.SetTargetQueue(nil)
+		r.p().send("b")
+		r.want("R71: nil is the default queue", "events: b")
+	})
+}
+
+// R157: a reply leaves where it was sent, between what was sent before and after.
+func TestR157_AReplyLeavesInOrder(t *testing.T) {
+	each(t, func(t *testing.T, r *ring) {
+		r.onRequest(func(m *Dictionary) {
+			reply := m.CreateReply()
+			reply.SetString("says", "answer")
+			r.send("before")
+			r.c.SendMessage(reply)
+			r.send("after")
+		})
+		r.open()
+		id := r.p().ask("x")
+		r.want("R157, R78", fmt.Sprintf("frames: message before, reply %d answer, message after; events: x", id))
+	})
+}
+
+// R105: an accepted peer speaks both ways: the service sends first, and asks.
+func TestR105_PeersAreBidirectional(t *testing.T) {
+	answered := make(chan Object, 1)
+	l := NewConnection("", nil)
+	l.SetEventHandler(func(o Object) {
+		p, ok := o.(*Connection)
+		if !ok {
+			return
+		}
+		p.SetEventHandler(func(Object) {})
+		m := NewDictionary()
+		m.SetString("question", "who are you?")
+		p.SendMessageWithReply(m, nil, func(o Object) { answered <- o }) // R55: waits for the activation
+		p.Activate()
+	})
+	activatedAsIs(t, l)
+	c := NewConnectionFromEndpoint(NewEndpoint(l))
+	c.SetEventHandler(func(o Object) {
+		m, _ := o.(*Dictionary)
+		if reply := m.CreateReply(); reply != nil {
+			reply.SetString("answer", "the client")
+			c.SendMessage(reply)
+		}
+	})
+	activatedAsIs(t, c)
+	c.SendMessage(NewDictionary())
+	if m, ok := receive(t, "the client's answer", answered).(*Dictionary); !ok || m.GetString("answer") != "the client" {
+		t.Errorf("the service asked the client and got %v", m)
+	}
+}
+
+// activatedAsIs activates a connection that has its handler; it ends with the test.
+func activatedAsIs(t *testing.T, c *Connection) {
+	t.Helper()
+	c.Activate()
+	t.Cleanup(func() {
+		c.Cancel()
+		<-c.Done()
+	})
+}
+
+// R104: the program need not hold on to a peer: it lives until its INVALID.
+func TestR104_PeersLiveWithoutBeingHeld(t *testing.T) {
+	atServer := make(chan Object, 1)
+	_, ep := receiver(t, func(o Object) { atServer <- o })
+	c, _ := endpointClient(t, ep)
+	for range 2 {
+		c.SendMessage(NewDictionary())
+		receive(t, "a message", atServer)
+		runtime.GC() // takes a peer that nothing refers to
+	}
+	c.Cancel()
+	if o := receive(t, "the end", atServer); o != Object(ErrConnectionInvalid) {
+		t.Errorf("the last event is %v, want INVALID", o)
+	}
+}
+
+// R159: descriptors that nobody takes out of a message are closed with it: here
+// the pipe ends when its handler has returned.
+func TestR159_UntakenDescriptorsAreClosed(t *testing.T) {
+	_, ep := receiver(t, func(Object) {})
+	c, _ := endpointClient(t, ep)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	m := NewDictionary()
+	m.SetFD("pipe", int(w.Fd()))
+	w.Close()
+	c.SendMessage(m)
+	m.Get("pipe").(*FD).Close() // the sender's box; the message has its own (R26)
+	if err := r.SetReadDeadline(time.Now().Add(rulePatience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("got %v, want the pipe's end", err)
+	}
 }
