@@ -186,6 +186,9 @@ func (c *Connection) request(m *Dictionary, x *call) (lifecycle.ID, *link, *call
 	}
 	c.submit(lifecycle.Event{Op: lifecycle.Send, ID: id, Call: true}, &o)
 	l := c.link
+	if l != nil && !l.started {
+		l = nil // somebody else will read the reply
+	}
 	if err := c.sent(); err != nil {
 		c.cancelBecause(err)
 	}

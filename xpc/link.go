@@ -19,6 +19,7 @@ type link struct {
 	own   Limits // what this side accepts on this socket
 
 	// Guarded by c.mu.
+	started bool // callers may read it themselves
 	greeted bool // the other side's HELLO has come; written by Receive alone
 	limits  hello
 	work    work
@@ -57,7 +58,7 @@ func (c *Connection) attach(conn *transport.Conn) {
 		c.peer = p
 	}
 	c.mu.Unlock()
-	conn.Start(l)
+	l.start()
 }
 
 // dial connects for an epoch: it runs on a goroutine of its own.
@@ -84,7 +85,15 @@ func (c *Connection) dial(e lifecycle.Epoch) {
 	c.after.flush = l
 	c.step(lifecycle.Event{Op: lifecycle.Dialed, Epoch: e})
 	c.unlock()
-	conn.Start(l)
+	l.start()
+}
+
+// start begins to read. Until then others may send on the link, not wait on it.
+func (l *link) start() {
+	l.conn.Start(l)
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	l.started = true
 }
 
 // dialFailed tells the core whether the origin is gone for good; c.mu is held.
