@@ -3,6 +3,7 @@ package integration_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,9 +13,9 @@ import (
 // client is a connection of the test's own process, whose events can be waited for.
 type client struct {
 	*xpc.Connection
-	w         *world
-	events    chan string
-	onMessage func(*xpc.Dictionary) // runs in the handler after a message was noted; may be nil
+	w      *world
+	events chan string
+	react  atomic.Pointer[func(*xpc.Dictionary)]
 }
 
 // inactive makes a client that has not been activated. With the test it is cancelled,
@@ -29,10 +30,14 @@ func (w *world) inactive(c *xpc.Connection) *client {
 
 func (c *client) note(o xpc.Object) {
 	c.events <- eventName(o)
-	if m, ok := o.(*xpc.Dictionary); ok && c.onMessage != nil {
-		c.onMessage(m)
+	react := c.react.Load()
+	if m, ok := o.(*xpc.Dictionary); ok && react != nil {
+		(*react)(m)
 	}
 }
+
+// onMessage has f run in the handler of each message from now on, after it was noted.
+func (c *client) onMessage(f func(*xpc.Dictionary)) { c.react.Store(&f) }
 
 // end cancels the connection: a final INVALID is all that may come, unless it has come.
 func (c *client) end() {

@@ -223,7 +223,7 @@ func (p *process) end() error {
 	return p.Wait()
 }
 
-// ended waits for a process that ends by itself.
+// code waits for a process that ends by itself, and is its exit code: -1 after a signal.
 func (p *process) code() int {
 	p.w.t.Helper()
 	if p.ended {

@@ -3,7 +3,6 @@ package integration_test
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -85,15 +84,6 @@ func orders() <-chan string {
 		os.Exit(0)
 	}()
 	return lines
-}
-
-// watchParent is orders for a helper that takes none.
-func watchParent() {
-	// Ends with the process.
-	go func() {
-		io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
 }
 
 // eventName is an event in a word or two, as the journal has it.

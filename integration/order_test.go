@@ -10,12 +10,12 @@ import (
 func TestT08_SuspendInHandler(t *testing.T) {
 	w := begin(t, theService)
 	c := w.inactive(xpc.NewMachServiceConnection(serviceName, nil, 0))
-	c.onMessage = func(question *xpc.Dictionary) {
+	c.onMessage(func(question *xpc.Dictionary) {
 		for i := range 5 {
 			c.SendMessage(numbered(i + 1))
 		}
 		c.SendMessage(question.CreateReply())
-	}
+	})
 	c.Activate()
 	c.SendMessage(message("suspend and ask", ""))
 	c.wants("replies and requests of the suspended side's handler leave (R67)", "got question")
@@ -162,12 +162,12 @@ func TestR067_SendingInsideAHandler(t *testing.T) {
 	w := begin(t, theService)
 	c := w.inactive(xpc.NewMachServiceConnection(serviceName, nil, 0))
 	inner := w.to(serviceName) // the service's handler waits, so this needs a peer of its own
-	c.onMessage = func(m *xpc.Dictionary) {
+	c.onMessage(func(m *xpc.Dictionary) {
 		if reply := m.CreateReply(); reply != nil {
 			reply.SetString("text", "answer with "+inner.ask("in the handler", message("", "inner")).GetString("text"))
 			c.SendMessage(reply)
 		}
-	}
+	})
 	c.Activate()
 	reply := c.ask("the service asks back before it answers", message("ask inside", ""))
 	if got := reply.GetString("text"); got != "answer with inner" {
@@ -176,9 +176,9 @@ func TestR067_SendingInsideAHandler(t *testing.T) {
 	c.wants("what its handler sent came while the handler ran", "got sent inside", "got question")
 
 	done := make(chan string, 1)
-	c.onMessage = func(*xpc.Dictionary) {
+	c.onMessage(func(*xpc.Dictionary) {
 		done <- c.ask("a synchronous request inside the handler of the same connection", message("", "same")).GetString("text")
-	}
+	})
 	c.ask("one message", number("push", 1))
 	c.wants("it comes", "got 1")
 	if got := await(t, "the handler is not deadlocked", done); got != "same" {
@@ -202,12 +202,12 @@ func TestTrap_PlainMessagesAreNeverReplies(t *testing.T) {
 		p.open("the service has answered none")
 		w.says("it holds them all", "service", fmt.Sprintf("1 holds %d", i+1))
 	}
-	c.onMessage = func(m *xpc.Dictionary) { // its request has a number of theirs, too
+	c.onMessage(func(m *xpc.Dictionary) { // its request has a number of theirs, too
 		if reply := m.CreateReply(); reply != nil {
 			reply.SetString("text", "mine")
 			c.SendMessage(reply)
 		}
-	}
+	})
 	c.ask("the service asks on the same connection", message("ask back", ""))
 	c.wants("the question", "got question")
 	w.says("its reply is not one of the client's", "service", "1 asked: got mine")

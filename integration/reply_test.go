@@ -68,11 +68,11 @@ func TestR149_ClientDrops(t *testing.T) {
 	w := begin(t, theService)
 	c := w.inactive(xpc.NewMachServiceConnection(serviceName, nil, 0))
 	var answer atomic.Bool
-	c.onMessage = func(m *xpc.Dictionary) {
+	c.onMessage(func(m *xpc.Dictionary) {
 		if answer.Load() {
 			c.SendMessage(m.CreateReply())
 		}
-	}
+	})
 	c.Activate()
 	c.ask("the service asks", message("ask back", ""))
 	c.wants("the question", "got question")

@@ -15,7 +15,7 @@ import (
 // not told.
 var serviceHelper = helper("service", func() {
 	becomeUser()
-	s := &service{}
+	s := &service{forgets: os.Getenv(forgetVariable) != ""}
 	s.listen(os.Getenv(serviceNameVariable))
 	select {}
 })
@@ -23,6 +23,7 @@ var serviceHelper = helper("service", func() {
 const (
 	serviceNameVariable = "XPC_SERVICE_NAME" // set by xpcd for a job of one name
 	userVariable        = "XPC_TEST_USER"    // the service takes this user's id first
+	forgetVariable      = "XPC_TEST_FORGET"  // it keeps no peer, and says nothing of their ends
 )
 
 func becomeUser() {
@@ -36,6 +37,8 @@ func becomeUser() {
 const otherUser = 65534
 
 type service struct {
+	forgets bool
+
 	mu        sync.Mutex // guards the rest
 	peers     []*peer
 	listeners []*xpc.Connection
@@ -75,7 +78,9 @@ func (s *service) listen(name string) *xpc.Connection {
 func (s *service) accept(c *xpc.Connection) {
 	s.mu.Lock()
 	p := &peer{Connection: c, s: s, n: len(s.peers) + 1}
-	s.peers = append(s.peers, p)
+	if !s.forgets {
+		s.peers = append(s.peers, p)
+	}
 	s.mu.Unlock()
 	c.SetEventHandler(p.handle)
 	c.Activate()
@@ -98,7 +103,9 @@ func (p *peer) handle(o xpc.Object) {
 	defer p.leave()
 	m, ok := o.(*xpc.Dictionary)
 	if !ok {
-		p.say(eventName(o))
+		if !p.s.forgets {
+			p.say(eventName(o))
+		}
 		return
 	}
 	act := actions[m.GetString("do")]
@@ -231,7 +238,7 @@ func hold(p *peer, m *xpc.Dictionary) {
 	p.say("holds " + m.GetString("text"))
 }
 
-// release answers what a peer holds.
+// release answers what a peer holds, with size bytes if the message asks for that.
 func release(p *peer, m *xpc.Dictionary) {
 	of := p.s.peer(m, p)
 	p.s.mu.Lock()
@@ -239,7 +246,7 @@ func release(p *peer, m *xpc.Dictionary) {
 	of.kept = nil
 	p.s.mu.Unlock()
 	for _, k := range kept {
-		of.answer(k, nil)
+		of.answer(k, func(reply *xpc.Dictionary) { reply.SetData("data", make([]byte, m.GetInt64("size"))) })
 		k.Release()
 	}
 	p.answer(m, nil)
