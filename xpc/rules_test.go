@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/openxpc/openxpc/credentials"
+	"github.com/openxpc/openxpc/transport"
 	"github.com/openxpc/openxpc/xpc/bootstrap"
 )
 
@@ -265,6 +269,102 @@ func TestR008_OverRelease(t *testing.T) {
 func TestR112_MainOutsideAServiceIsMisuse(t *testing.T) {
 	t.Setenv(bootstrap.EnvServiceName, "")
 	mustPanic(t, "nobody launched this process", "did not launch for one name", func() { Main(func(*Connection) {}) })
+}
+
+// mainVariable makes TestR112_MainServesOneName a service in a process of its own.
+const mainVariable = "XPC_TEST_MAIN"
+
+// R112: Main serves the name that its process was launched for. The registry is
+// played by this test: whoever checks in gets the socket.
+func TestR112_MainServesOneName(t *testing.T) {
+	if os.Getenv(mainVariable) != "" {
+		Main(func(p *Connection) {
+			p.SetEventHandler(func(o Object) {
+				m, _ := o.(*Dictionary)
+				if reply := m.CreateReply(); reply != nil {
+					reply.SetInt64("pid", int64(os.Getpid()))
+					p.SendMessage(reply)
+				}
+			})
+			p.Activate()
+		})
+	}
+	dir := t.TempDir()
+	service := filepath.Join(dir, "service")
+	playRegistry(t, filepath.Join(dir, "registry"), "com.example.main", listening(t, service))
+	cmd := startMain(t, "com.example.main")
+	c, _ := endpointClient(t, NewEndpointFromFD(-1, service))
+	reply, err := c.SendMessageWithReplySync(ruleContext(t), NewDictionary())
+	if err != nil || reply.GetInt64("pid") != int64(cmd.Process.Pid) {
+		t.Errorf("got %v, %v, want the answer of pid %d", reply, err, cmd.Process.Pid)
+	}
+
+	var stderr strings.Builder
+	refused := mainCommand("com.example.other")
+	refused.Stderr = &stderr
+	err = refused.Run()
+	if refused.ProcessState.ExitCode() != 1 || !strings.Contains(stderr.String(), "xpc: cannot serve com.example.other: ") {
+		t.Errorf("Main that may not serve: got %v and %q, want status 1 and the reason", err, stderr.String())
+	}
+}
+
+func mainCommand(name string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], "-test.run=^TestR112_MainServesOneName$")
+	cmd.Env = append(os.Environ(), mainVariable+"=1", bootstrap.EnvServiceName+"="+name)
+	return cmd
+}
+
+func startMain(t *testing.T, name string) *exec.Cmd {
+	t.Helper()
+	cmd := mainCommand(name)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return cmd
+}
+
+// listening is a listening socket at path; it is closed with the test.
+func listening(t *testing.T, path string) *os.File {
+	t.Helper()
+	fd, err := transport.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// playRegistry answers check-ins at path: socket for name, a refusal for others.
+func playRegistry(t *testing.T, path, name string, socket *os.File) {
+	t.Helper()
+	t.Setenv(bootstrap.EnvRegistry, path)
+	l := NewConnectionFromListener(listening(t, path), nil)
+	l.SetEventHandler(func(o Object) {
+		p, ok := o.(*Connection)
+		if !ok {
+			return
+		}
+		p.SetEventHandler(func(o Object) {
+			m, _ := o.(*Dictionary)
+			reply := m.CreateReply()
+			if reply == nil {
+				return
+			}
+			if m.GetString(bootstrap.KeyOp) == bootstrap.OpCheckIn && m.GetString(bootstrap.KeyName) == name {
+				reply.SetFD(bootstrap.KeyListener, int(socket.Fd()))
+			} else {
+				reply.SetInt64(bootstrap.KeyError, int64(bootstrap.NotPrivileged))
+			}
+			p.SendMessage(reply)
+		})
+		p.Activate()
+	})
+	activatedAsIs(t, l)
 }
 
 // R140: a message is a dictionary; nil is none.
