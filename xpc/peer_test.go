@@ -25,6 +25,7 @@ type peer struct {
 	mu     sync.Mutex // guards the rest
 	ids    map[string]uint64
 	lastID uint64
+	deaf   bool // reads no more than one frame
 	over   bool // the other side closed
 	left   bool // this side closed
 }
@@ -60,6 +61,11 @@ func (p *peer) Receive(f *transport.Frame, _ bool) transport.Outcome {
 	closeFiles(f.Files)
 	line := p.words(f)
 	p.r.frames.add(p.tag + line)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.deaf {
+		return transport.Pause
+	}
 	return 0
 }
 
@@ -180,6 +186,20 @@ func (p *peer) refuse() { p.put(refusalFrame("the program cannot be started")) }
 // garbage sends a message whose body is none.
 func (p *peer) garbage() {
 	p.put(&transport.Frame{Kind: frameMessage, ID: p.nextID(), Body: []byte{0xc1}})
+}
+
+// goDeaf has the peer stop reading with the next frame, until it listens again.
+func (p *peer) goDeaf() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deaf = true
+}
+
+func (p *peer) listen() {
+	p.mu.Lock()
+	p.deaf = false
+	p.mu.Unlock()
+	p.conn.Resume()
 }
 
 func (p *peer) close() {
