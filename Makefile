@@ -3,10 +3,10 @@ export CGO_ENABLED ?= 0
 FUZZTIME ?= 10s
 BIN := bin
 
-.PHONY: help build demo test race check fuzz bench cross clean
+.PHONY: help build demo test race check fuzz bench bench-compare cross clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 build: ## Build the programs into bin/ and the examples into bin/examples/
 	@mkdir -p $(BIN)/examples
@@ -38,8 +38,12 @@ fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	  done; \
 	done
 
-bench: ## Measure side by side with other systems
-	cd integration/bench && go run .
+# BENCH=quick takes under a minute and leaves docs/performance.md alone.
+bench: ## Measure side by side with other systems, into docs/performance.md
+	cd integration/bench && go run . $(if $(filter quick,$(BENCH)),-quick,-docs ../../docs)
+
+bench-compare: ## Compare Go benchmarks with those of BASE=<commit>
+	@integration/bench/compare.sh $(BASE)
 
 cross: ## Vet and build for the other systems and processors
 	@for target in freebsd/amd64 openbsd/amd64 netbsd/amd64 dragonfly/amd64 darwin/amd64 linux/arm64 linux/386 linux/arm; do \

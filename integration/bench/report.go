@@ -44,7 +44,7 @@ func tables(r *results) string {
 	b.WriteString(section(r, "Round trips", "Medians of the rounds, and in brackets their 10th and 90th percentile. p99 is of single calls.", roundTripColumns))
 	b.WriteString(section(r, "Many at once", "64 B calls or messages per second over one connection; large echoes in bytes per second, counted once for both ways.", rateColumns))
 	b.WriteString(section(r, "Connections", "", connectColumns))
-	b.WriteString(section(r, "What a call costs", "Processor time and sleeps (voluntary context switches) are those of all processes together, daemons included. System calls are strace's count, which slows the processes down: the Go runtime's own nanosleep, futex and epoll_pwait are more than without it. Allocations are for one 64 B call, and for OpenXPC for a dictionary of 8 fields.", costColumns))
+	b.WriteString(section(r, "What a call costs", "Processor time and sleeps (voluntary context switches) are those of all processes together, daemons included. System calls are strace's count. It slows the processes down, and the Go runtime's own nanosleep, futex and epoll_pwait are many more than without it; sleeps are counted without it. Allocations are for one 64 B call, and for OpenXPC for a dictionary of 8 fields.", costColumns))
 	b.WriteString(launchText(r))
 	b.WriteString(traceList(r))
 	b.WriteString(targetTable(r))
@@ -94,7 +94,9 @@ var connectColumns = []column{
 var costColumns = []column{
 	{"processor time", timeCell(wRTT, cpu)},
 	{"sleeps", func(r *results, s string) string { return plain(r.spread(wRTT, s, switches).Median) }},
-	{"system calls, client", func(r *results, s string) string { return traceCell(r, s, func(t traces) traced { return t.Client }) }},
+	{"on the socket: system calls, client", func(r *results, s string) string { return plain(r.Traces[s].Client.moving()) }},
+	{"server", func(r *results, s string) string { return plain(r.Traces[s].Server.moving()) }},
+	{"all, client", func(r *results, s string) string { return traceCell(r, s, func(t traces) traced { return t.Client }) }},
 	{"server", func(r *results, s string) string { return traceCell(r, s, func(t traces) traced { return t.Server }) }},
 	{"allocations, client", func(r *results, s string) string {
 		return plain(r.spread(wAllocs, s, func(x round) float64 { return x.Allocs }).Median)
@@ -188,8 +190,8 @@ func traceList(r *results) string {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("\n### System calls of one 64 B round trip\n\n")
-	for _, p := range peers {
+	b.WriteString("\n### System calls of one 64 B round trip\n\nThose of the other systems are in performance/results.json.\n\n")
+	for _, p := range []*peer{xpcPeer, rawC, rawGo} {
 		if t, ok := r.Traces[p.key]; ok {
 			fmt.Fprintf(&b, "- %s: client %v; server %v\n", p.name, t.Client, t.Server)
 		}

@@ -32,6 +32,19 @@ func (t traced) String() string {
 	return fmt.Sprintf("%.2f (%s)", t.PerCall, strings.Join(parts, ", "))
 }
 
+// moving is the part that moves bytes. What is left is waiting, most of it the Go
+// runtime's: while strace makes a system call take longer than 20 µs, the runtime
+// takes the thread for blocked and starts another.
+func (t traced) moving() (sum float64) {
+	for name, n := range t.Calls {
+		switch strings.TrimRight(name, "0123456789") {
+		case "read", "write", "readv", "writev", "pread", "pwrite", "recvfrom", "recvmsg", "sendto", "sendmsg", "recvmmsg", "sendmmsg":
+			sum += n
+		}
+	}
+	return sum
+}
+
 // tracer is an strace that counts.
 type tracer struct {
 	cmd *exec.Cmd

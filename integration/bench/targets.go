@@ -13,32 +13,33 @@ type target struct {
 	atLeast bool
 	measure func(*results) float64 // NaN or 0: not measured
 	show    func(float64) string
+	count   bool // a whole number per call, blurred by what happens once in a while
 }
 
 var targets = []target{
-	{"64 B round trip, by raw C's", 1.3, false, ratioOf(wRTT, ours, limit, p50), digits},
-	{"ttrpc's 64 B round trip, by ours", 4, true, ratioOf(wRTT, ttrpcPeer.key, ours, p50), digits},
-	{"net/rpc's", 4, true, ratioOf(wRTT, netRPC.key, ours, p50), digits},
-	{"grpc-go's", 6, true, ratioOf(wRTT, grpcPeer.key, ours, p50), digits},
-	{"godbus's", 20, true, ratioOf(wRTT, godbusPeer.key, ours, p50), digits},
-	{"calls/s of 64 callers, by ttrpc's", 4, true, ratioOf(wMany, ours, ttrpcPeer.key, rate), digits},
-	{"by grpc-go's", 9, true, ratioOf(wMany, ours, grpcPeer.key, rate), digits},
+	{"64 B round trip, by raw C's", 1.3, false, ratioOf(wRTT, ours, limit, p50), digits, false},
+	{"ttrpc's 64 B round trip, by ours", 4, true, ratioOf(wRTT, ttrpcPeer.key, ours, p50), digits, false},
+	{"net/rpc's", 4, true, ratioOf(wRTT, netRPC.key, ours, p50), digits, false},
+	{"grpc-go's", 6, true, ratioOf(wRTT, grpcPeer.key, ours, p50), digits, false},
+	{"godbus's", 20, true, ratioOf(wRTT, godbusPeer.key, ours, p50), digits, false},
+	{"calls/s of 64 callers, by ttrpc's", 4, true, ratioOf(wMany, ours, ttrpcPeer.key, rate), digits, false},
+	{"by grpc-go's", 9, true, ratioOf(wMany, ours, grpcPeer.key, rate), digits, false},
 	{"calls/s with 256 replies awaited, by ttrpc's best", 8, true, func(r *results) float64 {
 		return r.spread(wAsync, ours, rate).Median / best(r, ttrpcPeer.key)
-	}, digits},
-	{"one-way messages/s", 1e6, true, func(r *results) float64 { return r.spread(wOneWay, ours, rate).Median }, amount},
+	}, digits, false},
+	{"one-way messages/s", 1e6, true, func(r *results) float64 { return r.spread(wOneWay, ours, rate).Median }, amount, false},
 	{"connect by name and first reply, in 64 B round trips", 12, false, func(r *results) float64 {
 		return r.spread(wConnect, ours, p50).Median / r.spread(wRTT, ours, p50).Median
-	}, digits},
+	}, digits, false},
 	{"launch and first reply, by fork and exec", 1.3, false, func(r *results) float64 {
 		return spreadOf(ratios(r.values(wCold, ours, p50), r.values(wCold, ours, baseP50))).Median
-	}, digits},
-	{"allocations of a call with 8 fields, client", 6, false, medianOf(wAllocs, func(x round) float64 { return x.Allocs }), digits},
-	{"allocations of a call with 8 fields, service", 6, false, medianOf(wAllocs, func(x round) float64 { return x.ServerAllocs }), digits},
-	{"memory of an idle connection, client, bytes", 1536, false, func(r *results) float64 { return r.Idle[ours].Client.Memory }, amount},
-	{"memory of an idle connection, service, bytes", 1536, false, func(r *results) float64 { return r.Idle[ours].Server.Memory }, amount},
-	{"system calls of a round trip, client", 2.2, false, func(r *results) float64 { return r.Traces[ours].Client.PerCall }, digits},
-	{"system calls of a round trip, service", 2.2, false, func(r *results) float64 { return r.Traces[ours].Server.PerCall }, digits},
+	}, digits, false},
+	{"allocations of a call with 8 fields, client", 6, false, medianOf(wAllocs, func(x round) float64 { return x.Allocs }), digits, true},
+	{"allocations of a call with 8 fields, service", 6, false, medianOf(wAllocs, func(x round) float64 { return x.ServerAllocs }), digits, true},
+	{"memory of an idle connection, client, bytes", 1536, false, func(r *results) float64 { return r.Idle[ours].Client.Memory }, amount, false},
+	{"memory of an idle connection, service, bytes", 1536, false, func(r *results) float64 { return r.Idle[ours].Server.Memory }, amount, false},
+	{"system calls on the socket of a round trip, client", 2, false, func(r *results) float64 { return r.Traces[ours].Client.moving() }, digits, true},
+	{"system calls on the socket of a round trip, service", 2, false, func(r *results) float64 { return r.Traces[ours].Server.moving() }, digits, true},
 }
 
 func ratioOf(work, a, b string, of func(round) float64) func(*results) float64 {
@@ -59,6 +60,9 @@ func (t target) line(r *results) string {
 	v := t.measure(r)
 	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
 		return ""
+	}
+	if t.count {
+		v = math.Round(10*v) / 10
 	}
 	sign, met := "at most", v <= t.bound
 	if t.atLeast {
