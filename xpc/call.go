@@ -373,7 +373,7 @@ func (c *Connection) awaitRoom() (<-chan struct{}, error) {
 	}
 	if c.room == nil {
 		c.room = make(chan struct{})
-		if l != nil {
+		if l != nil && l.conn.Queued() > 0 { // else only what is not written yet is in the way
 			l.conn.Written(func() {
 				// Ends at once: Written may call while c.mu is held.
 				go c.roomAgain()

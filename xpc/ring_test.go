@@ -280,6 +280,10 @@ func (r *ring) end() {
 	}
 	r.c.Cancel()
 	settle()
+	for _, p := range r.allPeers() {
+		p.listen()
+	}
+	settle()
 	select {
 	case <-r.c.Done():
 	default:
@@ -329,9 +333,15 @@ func (r *ring) checkOnce(what string, lines, names []string) {
 	}
 }
 
+func (r *ring) allPeers() []*peer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.peers)
+}
+
 // checkSockets: an invalid connection leaves no socket open.
 func (r *ring) checkSockets() {
-	for i, p := range r.peers {
+	for i, p := range r.allPeers() {
 		p.mu.Lock()
 		closed := p.over || p.left
 		p.mu.Unlock()
