@@ -63,7 +63,8 @@ type Connection struct {
 	lastID    uint64
 	link      *link // the present socket
 	peer      credentials.Credentials
-	staged    *outgoing                  // the message of the Step that runs
+	staged    outgoing // the message of the Step that runs
+	isStaged  bool
 	outgoing  map[lifecycle.ID]*outgoing // sent, neither written nor discarded
 	waiting   int                        // bytes in outgoing
 	calls     map[lifecycle.ID]*call     // not completed

@@ -57,9 +57,9 @@ func (d debt) abandon() { d.c.abandon(d.epoch, d.id) }
 // fill it and send it with SendMessage on RemoteConnection. It returns nil, as
 // Apple's does (R144), for a dictionary that was not received, whose sender
 // expects no reply, or that has its reply already; and, in Go, when the handler
-// has returned without Retain. The obligation to answer moves to the reply: a
-// reply that is released, or becomes garbage, unsent tells the sender that none
-// is coming (R150).
+// has returned without Retain. The obligation to answer moves to the reply: send
+// it or Release it, or the sender waits until the collector finds the reply and
+// tells it that none is coming (R150).
 func (d *Dictionary) CreateReply() *Dictionary {
 	if d == nil || d.in == nil || d.in.isReply {
 		return nil
@@ -155,22 +155,27 @@ func (d *Dictionary) handlerReturned() {
 	in := d.in
 	in.mu.Lock()
 	in.returned = true
-	kept := in.retains > 0
 	reply := in.reply
 	in.reply = nil
-	if kept && in.owes {
-		in.watch(d)
-	}
-	in.mu.Unlock()
-	if reply != nil {
-		reply.in.mu.Lock()
-		if reply.in.owes {
-			reply.in.watch(reply)
+	if in.retains > 0 {
+		if in.owes {
+			in.watch(d)
 		}
-		reply.in.mu.Unlock()
+		in.mu.Unlock()
+	} else {
+		in.giveUpLocked()
 	}
-	if !kept {
-		in.giveUp()
+	if reply != nil {
+		reply.in.backstop(reply)
+	}
+}
+
+// backstop watches a reply that was made and not sent while the handler ran.
+func (in *incoming) backstop(reply *Dictionary) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.owes {
+		in.watch(reply)
 	}
 }
 
@@ -182,6 +187,11 @@ func (in *incoming) watch(d *Dictionary) {
 // giveUp is the final release.
 func (in *incoming) giveUp() {
 	in.mu.Lock()
+	in.giveUpLocked()
+}
+
+// giveUpLocked is giveUp with in.mu held; it releases it.
+func (in *incoming) giveUpLocked() {
 	owed := in.owes
 	in.owes, in.released = false, true
 	fds := in.fds

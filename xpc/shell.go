@@ -149,27 +149,30 @@ func (o *outgoing) recycle() {
 	}
 }
 
-// submit steps with o as the message of the event; c.mu is held.
+// submit steps with o as the message of the event; c.mu is held. The connection
+// keeps a copy while the Step runs, so that a sender's may live on its stack.
 func (c *Connection) submit(ev lifecycle.Event, o *outgoing) {
-	o.id = ev.ID
-	c.staged = o
+	c.staged = *o
+	c.staged.id = ev.ID
+	c.isStaged = true
 	c.step(ev)
-	if o := c.staged; o != nil {
-		// Kept for later: o may live on the stack of the sender.
-		c.staged = nil
-		kept := *o
-		if c.outgoing == nil {
-			c.outgoing = map[lifecycle.ID]*outgoing{}
-		}
-		c.outgoing[ev.ID] = &kept
-		c.waiting += transport.HeaderSize + len(o.frame.Body)
+	if !c.isStaged {
+		return
 	}
+	c.isStaged = false
+	kept := c.staged
+	if c.outgoing == nil {
+		c.outgoing = map[lifecycle.ID]*outgoing{}
+	}
+	c.outgoing[ev.ID] = &kept
+	c.waiting += transport.HeaderSize + len(o.frame.Body)
 }
 
+// takeOutgoing finds a message that is to be written or discarded.
 func (c *Connection) takeOutgoing(id lifecycle.ID) *outgoing {
-	if o := c.staged; o != nil && o.id == id {
-		c.staged = nil
-		return o
+	if c.isStaged && c.staged.id == id {
+		c.isStaged = false
+		return &c.staged
 	}
 	o := c.outgoing[id]
 	if o != nil {
@@ -231,8 +234,13 @@ func (c *Connection) schedule() {
 // deliver is a block on the target queue: it runs the event handler for what is
 // due, and for what became due meanwhile unless others wait for the queue.
 func (c *Connection) deliver() {
+	c.mu.Lock()
+	c.deliverLocked()
+}
+
+// deliverLocked is deliver with c.mu held; it releases it.
+func (c *Connection) deliverLocked() {
 	for {
-		c.mu.Lock()
 		c.inDeliver = true
 		c.step(lifecycle.Event{Op: lifecycle.Begin})
 		h, ev := c.running, c.current
@@ -261,7 +269,6 @@ func (c *Connection) deliver() {
 			return
 		}
 		c.again = false
-		c.unlock()
 	}
 }
 
