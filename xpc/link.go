@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
+	"github.com/openxpc/openxpc/credentials"
 	"github.com/openxpc/openxpc/transport"
 	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
 )
@@ -23,7 +25,12 @@ type link struct {
 	greeted bool // the other side's HELLO has come; written by Receive alone
 	limits  hello
 	work    work
+	silence *time.Timer // ends an accepted socket that never says HELLO; nil for others
 }
+
+// helloPatience is how long a client that a listener accepted may take to say
+// HELLO: whoever holds a socket and says nothing, or drips, must not do so for ever.
+const helloPatience = 5 * time.Second
 
 // work is what the reading goroutine may run itself.
 type work struct {
@@ -52,14 +59,45 @@ func (c *Connection) options() transport.Options {
 // attach gives an accepted peer its socket and begins to read it.
 func (c *Connection) attach(conn *transport.Conn) {
 	c.mu.Lock()
+	if c.m.State() == lifecycle.Invalid { // its listener was cancelled meanwhile
+		c.mu.Unlock()
+		conn.Close()
+		return
+	}
 	l := &link{c: c, conn: conn, epoch: c.m.Epoch(), own: c.limits}
 	c.link = l
 	if p, err := conn.Peer(); err == nil {
 		c.peer = p
 	}
+	if c.home != nil {
+		l.silence = time.AfterFunc(helloPatience, l.silent)
+	}
 	c.mu.Unlock()
 	l.start()
 }
+
+// silent ends an accepted socket whose client has not said HELLO in time.
+func (l *link) silent() {
+	l.c.mu.Lock()
+	greeted := l.greeted
+	l.c.mu.Unlock()
+	if !greeted {
+		l.broken(fmt.Errorf("no HELLO within %v", helloPatience))
+	}
+}
+
+// notSilent stops waiting for HELLO; c.mu is held.
+func (l *link) notSilent() {
+	if l.silence != nil {
+		l.silence.Stop()
+	}
+}
+
+// Groups are the supplementary groups of the other side as of its connect, empty
+// where the kernel does not tell them or they are not known yet: who decides by
+// them must refuse who is not in them. Any goroutine may call it. It is an
+// extension beside EGID; Apple has no such call.
+func (c *Connection) Groups() credentials.GroupSet { return c.credentials().Groups }
 
 // dial connects for an epoch: it runs on a goroutine of its own.
 func (c *Connection) dial(e lifecycle.Epoch) {
@@ -124,6 +162,7 @@ func (c *Connection) closeLink(e lifecycle.Epoch) {
 		return
 	}
 	if c.link != nil && c.link.epoch == e {
+		c.link.notSilent()
 		c.after.closing = append(c.after.closing, c.link)
 		c.link = nil
 		c.paused = false
@@ -172,6 +211,7 @@ func (l *link) lost(cause error) {
 	if l.epoch == c.m.Epoch() && c.m.State() != lifecycle.Invalid {
 		c.cause = cause
 	}
+	l.notSilent()
 	c.step(lifecycle.Event{Op: lifecycle.Lost, Epoch: l.epoch})
 	c.unlock()
 }
@@ -194,6 +234,7 @@ func (l *link) hello(f *transport.Frame) {
 	c := l.c
 	c.mu.Lock()
 	l.greeted, l.limits = true, h
+	l.notSilent()
 	c.agreeLimits()
 	if l.dials {
 		if f.Sender.PID != 0 {

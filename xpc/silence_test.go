@@ -1,0 +1,116 @@
+package xpc
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/openxpc/openxpc/transport"
+)
+
+// door is a listener in a bubble, never activated because that takes a real
+// socket, and one client that it has just accepted.
+type door struct {
+	*ring
+	listener *Connection
+}
+
+func newDoor(t *testing.T) *door {
+	d := &door{ring: &ring{t: t}, listener: newListener("", anonymousSocket(), nil)}
+	mine, theirs := transport.Pipe(transport.Options{}, transport.Options{})
+	d.listener.listening.accept(mine)
+	d.meet(theirs)
+	return d
+}
+
+// peers counts who is accepted and not invalid.
+func (d *door) peers() int {
+	d.listener.listening.mu.Lock()
+	defer d.listener.listening.mu.Unlock()
+	return len(d.listener.listening.peers)
+}
+
+func (d *door) close() {
+	d.listener.Cancel()
+	d.p().close()
+	settle()
+}
+
+// A client that says nothing holds a descriptor of the listener's; for a while only.
+func TestASilentClientIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t)
+		defer d.close()
+		time.Sleep(helloPatience - time.Second)
+		d.p().want("it may still say HELLO")
+		time.Sleep(time.Second)
+		d.p().want("it had its time", "closed")
+		if n := d.peers(); n != 0 {
+			t.Errorf("%d peers are kept, want none: nothing may be left of it", n)
+		}
+	})
+}
+
+// Dripping is no HELLO: an unfinished frame does not count.
+func TestHelloStopsTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t)
+		defer d.close()
+		d.p().hello()
+		d.p().want("HELLO is answered", "hello")
+		time.Sleep(10 * helloPatience)
+		d.p().want("who has said HELLO may take as long as it likes for the rest")
+		if n := d.peers(); n != 1 {
+			t.Errorf("%d peers, want the one", n)
+		}
+	})
+}
+
+// Whichever way a socket ends, its clock ends too: no timer may hold what has gone.
+func TestNoClockOutlivesItsSocket(t *testing.T) {
+	for why, end := range map[string]func(*door, *link){
+		"the client closed":       func(d *door, _ *link) { d.p().close() },
+		"the peer was cancelled":  func(_ *door, l *link) { l.c.Cancel() },
+		"the client sent garbage": func(d *door, _ *link) { d.p().garbage() },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDoor(t)
+			defer d.close()
+			settle()
+			l := d.onlyLink()
+			end(d, l)
+			settle()
+			if l.silence.Stop() {
+				t.Errorf("%s: the clock still ran", why)
+			}
+		})
+	}
+}
+
+func (d *door) onlyLink() *link {
+	l := d.listener.listening
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for p := range l.peers {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.link
+	}
+	return nil
+}
+
+// A listener that ends while it accepts must not keep the socket.
+func TestAcceptedByAListenerThatEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &ring{t: t}
+		c := newAccepted(&listener{peers: map[*Connection]struct{}{}}, nil)
+		c.SetEventHandler(func(Object) {})
+		c.Cancel()
+		mine, theirs := transport.Pipe(transport.Options{}, transport.Options{})
+		c.attach(mine)
+		r.meet(theirs)
+		r.p().want("it was cancelled before it had its socket", "closed")
+		r.p().close()
+		settle()
+	})
+}
