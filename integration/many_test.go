@@ -1,8 +1,10 @@
 package integration_test
 
 import (
+	"runtime"
 	"sync"
 	"testing"
+	"weak"
 
 	"github.com/openxpc/openxpc/xpc"
 )
@@ -64,4 +66,33 @@ func openUseCancel(w *world) {
 	}
 	c.Cancel()
 	<-c.Done()
+}
+
+// What a handler captured is let go of with INVALID, also when the program keeps
+// the connection (R70).
+func TestR070_HandlersAreReleased(t *testing.T) {
+	w := begin(t, theService)
+	c := xpc.NewMachServiceConnection(serviceName, nil, 0)
+	captured := capture(c)
+	c.Activate()
+	if _, err := c.SendMessageWithReplySync(w.ctx, message("", "")); err != nil {
+		t.Error(err)
+	}
+	c.Cancel()
+	await(t, "the end", c.Done())
+	for captured.Value() != nil {
+		if runtime.GC(); w.ctx.Err() != nil {
+			t.Fatal("the handler is still held")
+		}
+	}
+	runtime.KeepAlive(c)
+}
+
+// capture gives c a handler that holds c and the returned object.
+//
+//go:noinline
+func capture(c *xpc.Connection) weak.Pointer[[64]byte] {
+	captured := new([64]byte)
+	c.SetEventHandler(func(xpc.Object) { captured[0] = byte(c.PID()) })
+	return weak.Make(captured)
 }

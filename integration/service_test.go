@@ -144,6 +144,7 @@ func init() {
 		"count":             func(*peer, *xpc.Dictionary) {},
 		"counted":           tellCounts,
 		"resources":         tellResources,
+		"descriptors":       tellDescriptors,
 		"collect":           func(p *peer, m *xpc.Dictionary) { runtime.GC(); p.answer(m, nil) },
 		"be concurrent":     beConcurrent,
 		"push":              push,
@@ -215,6 +216,12 @@ func tellResources(p *peer, m *xpc.Dictionary) {
 		reply.SetInt64("descriptors", int64(r.descriptors))
 		reply.SetInt64("objects", int64(r.objects))
 	})
+}
+
+// tellDescriptors counts without the collector's help.
+func tellDescriptors(p *peer, m *xpc.Dictionary) {
+	n := openDescriptors()
+	p.answer(m, func(reply *xpc.Dictionary) { reply.SetInt64("descriptors", int64(n)) })
 }
 
 func beConcurrent(p *peer, m *xpc.Dictionary) {

@@ -96,6 +96,35 @@ func TestTrap_DescriptorsSurvive(t *testing.T) {
 	}
 }
 
+// What came with a message and nobody took is closed when its handler has
+// returned: the service's collector does not run (R159).
+func TestR159_UntakenDescriptorsAreClosed(t *testing.T) {
+	j := theService
+	j.env = map[string]string{"GOGC": "off"}
+	w := begin(t, j)
+	c := w.to(serviceName)
+	before := c.ask("connected", message("descriptors", "")).GetInt64("descriptors")
+	m := message("count", "")
+	m.SetFD("fd", 0)
+	for range 100 {
+		c.SendMessage(m)
+	}
+	if after := c.ask("behind them", message("descriptors", "")).GetInt64("descriptors"); after != before {
+		t.Errorf("the service has %d descriptors, before %d", after, before)
+	}
+	c.fails("dropped with its descriptor", withFD(message("drop", "")), xpc.ErrConnectionInterrupted)
+	if after := c.ask("behind it", message("descriptors", "")).GetInt64("descriptors"); after != before {
+		t.Errorf("after a dropped request the service has %d descriptors, before %d", after, before)
+	}
+	m.Get("fd").(*xpc.FD).Close()
+}
+
+// withFD adds standard input to a message.
+func withFD(m *xpc.Dictionary) *xpc.Dictionary {
+	m.SetFD("fd", 0)
+	return m
+}
+
 func TestTrap_MessagesAbove64KiB(t *testing.T) {
 	w := begin(t, theService)
 	c := w.to(serviceName)
