@@ -56,7 +56,7 @@ func skipped(err error) bool {
 
 // peers are all systems, in the order of the table. The first two are those
 // that ratios are formed of.
-var peers = []*peer{xpcPeer, rawC, rawGo, netGo, netRPC, ttrpcPeer, grpcPeer, godbusPeer, sdBusPeer, natsPeer}
+var peers = []*peer{xpcPeer, transportPeer, rawC, rawGo, netGo, netRPC, ttrpcPeer, grpcPeer, godbusPeer, sdBusPeer, natsPeer}
 
 // limit and ours: what the first line compares.
 const (
