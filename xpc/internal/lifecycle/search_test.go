@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var long = flag.Bool("long", false, "search with larger bounds")
+var long = flag.Bool("long", false, "search with larger bounds, for some minutes")
 
 // action is one event, or a move of a role of the shell.
 type action struct {
