@@ -345,7 +345,7 @@ func (c *Conn) read(term uint32, w *Waiter, ctx context.Context) (served bool) {
 				c.leave(term)
 				return true
 			}
-			c.cork(false)
+			c.uncork()
 			if !c.mayBlock(term, ctx, seen.replies && !seen.others) {
 				return false
 			}
@@ -412,7 +412,7 @@ func (c *Conn) work(term uint32) bool {
 // been called before the Receive that answered Pause: another call since then
 // means that there is room again.
 func (c *Conn) pause(term, resumes uint32) bool {
-	c.cork(false)
+	c.uncork()
 	return c.decide(func(r *readRole) next {
 		if c.resumes.Load() != resumes && r.holds(term) {
 			return carryOn
@@ -424,7 +424,7 @@ func (c *Conn) pause(term, resumes uint32) bool {
 // leave gives up a caller's role; frames may remain in the buffer.
 func (c *Conn) leave(term uint32) {
 	left := c.in.holdsFrame()
-	c.cork(false) // perhaps nobody reads on: the receiver may have paused
+	c.uncork() // perhaps nobody reads on: the receiver may have paused
 	if !left {
 		c.in.shrink()
 	}
@@ -455,10 +455,22 @@ func (c *Conn) park(term uint32, w *Waiter) {
 	})
 }
 
-// cork holds back what is appended while more frames wait to be received. Only the reading role calls it.
+// cork holds back what is appended while more frames wait to be received. With
+// the last of them it ends, and what was held back leaves with the next Flush: of
+// that frame's receiver, or of uncork. Only the reading role calls it.
 func (c *Conn) cork(on bool) {
 	if c.in.corked != on {
 		c.in.corked = on
+		c.in.held = true
 		c.w.cork(on)
+	}
+}
+
+// uncork writes what is held back still.
+func (c *Conn) uncork() {
+	c.cork(false)
+	if c.in.held {
+		c.in.held = false
+		c.Flush()
 	}
 }

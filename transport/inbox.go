@@ -26,7 +26,8 @@ type inbox struct {
 	long       []byte // the body of a long frame as far as it came
 	longHead   header
 	collecting bool
-	corked     bool
+	corked     bool                    // frames wait behind the one that is handed over
+	held       bool                    // something may have been appended while corked
 	first      credentials.Credentials // who wrote the first byte of the next frame
 	frame      Frame                   // what Receive is given, so that it need not be allocated
 }

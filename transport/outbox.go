@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,12 +34,12 @@ func (s *segment) size() int { return len(s.head) + len(s.body) }
 
 // outbox gathers frames in order and has one goroutine at a time write them.
 type outbox struct {
-	conn *Conn
+	conn   *Conn
+	queued atomic.Int64 // bytes appended and not yet written
 
 	mu       sync.Mutex // guards the rest; never held across I/O or a close
 	segs     []segment
 	spare    []segment
-	queued   int    // bytes appended and not yet written
 	appended uint64 // frames
 	written  uint64 // frames written or dropped
 	writer   writer
@@ -89,7 +90,7 @@ func (c *Conn) Append(f *Frame) (kept bool) {
 	s.identify = s.identify || f.Identify
 	s.frames++
 	w.appended++
-	w.queued += HeaderSize + len(f.Body)
+	w.queued.Add(int64(HeaderSize + len(f.Body)))
 	w.mu.Unlock()
 	return kept
 }
@@ -134,16 +135,19 @@ func (c *Conn) Flush() {
 	}
 	w.writer = someoneWrites
 	c.retain()
+	batch := w.takeLocked()
 	w.mu.Unlock()
-	w.write(writerRounds)
+	w.write(batch, writerRounds)
+}
+
+func (w *outbox) takeLocked() []segment {
+	batch := w.segs
+	w.segs, w.spare = w.spare[:0], nil
+	return batch
 }
 
 // Queued is the number of bytes that wait to be written.
-func (c *Conn) Queued() int {
-	c.w.mu.Lock()
-	defer c.w.mu.Unlock()
-	return c.w.queued
-}
+func (c *Conn) Queued() int { return int(c.w.queued.Load()) }
 
 // Written calls call once everything appended so far has been written or
 // dropped, on any goroutine and perhaps before Written returns. Calls run in the
@@ -179,46 +183,43 @@ func (w *outbox) callMarks() {
 
 func (w *outbox) cork(on bool) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.corked = on
-	w.mu.Unlock()
-	if !on {
-		w.conn.Flush()
-	}
 }
 
 // write is run by whoever became the writer. It ends when nothing is left, or
 // when the poller or another goroutine goes on.
-func (w *outbox) write(rounds int) {
+func (w *outbox) write(batch []segment, rounds int) {
 	for ; ; rounds-- {
-		w.mu.Lock()
-		if len(w.segs) == 0 {
-			w.writer = nobodyWrites
-			farewell := w.farewell
-			w.mu.Unlock()
-			if farewell {
-				w.conn.m.shutdown()
-			}
-			w.conn.release()
-			return
-		}
-		if rounds == 0 {
-			w.mu.Unlock()
-			// Ends when everything is written; holds the writer's place on the medium.
-			go w.write(1 << 30)
-			return
-		}
-		batch := w.segs
-		w.segs, w.spare = w.spare[:0], nil
-		w.mu.Unlock()
-
 		left, sent, err := w.conn.sendAll(batch)
-		if w.settle(batch, left, sent, err) {
+		var do then
+		batch, do = w.settle(batch, left, sent, err)
+		switch {
+		case do == awaitRoom:
 			w.conn.m.arm(false, true)
-			w.conn.release()
+		case do == sayFarewell:
+			w.conn.m.shutdown()
+		case do == writeMore && rounds > 0:
+			continue
+		case do == writeMore:
+			// Ends when everything is written; holds the writer's place on the medium.
+			go w.write(batch, 1<<30)
 			return
 		}
+		w.conn.release()
+		return
 	}
 }
+
+// then is what a writer does after a round.
+type then uint8
+
+const (
+	writeMore then = iota
+	finished
+	sayFarewell
+	awaitRoom
+)
 
 // sendAll writes segments until the medium has no more room. It returns the
 // first unfinished one and the number of bytes written.
@@ -247,20 +248,20 @@ func advance(s *segment, n int) (head, body []byte) {
 	return s.head[:0], s.body[n-len(s.head):]
 }
 
-// settle accounts for a round. It reports whether the rest waits for room.
-func (w *outbox) settle(batch []segment, left, sent int, err error) (waits bool) {
+// settle accounts for a round and says what follows, with the next batch if
+// there is one.
+func (w *outbox) settle(batch []segment, left, sent int, err error) (more []segment, do then) {
 	w.mu.Lock()
-	w.queued -= sent
+	w.queued.Add(-int64(sent))
 	rest := batch[left:]
 	for i := range left {
 		w.written += batch[i].frames
 		batch[i].recycle()
 	}
 	var dropped []*Descriptor
+	waits := err == errAgain && !w.closed
 	switch {
-	case err == errAgain && !w.closed:
-		waits = true
-		w.writer = waitsForRoom
+	case waits:
 		w.segs = append(rest, w.segs...)
 	case err != nil:
 		w.failLocked(err)
@@ -270,13 +271,24 @@ func (w *outbox) settle(batch []segment, left, sent int, err error) (waits bool)
 		clear(rest)
 		w.spare = batch[:0]
 	}
+	switch {
+	case waits:
+		w.writer, do = waitsForRoom, awaitRoom
+	case len(w.segs) > 0:
+		more, do = w.takeLocked(), writeMore
+	default:
+		w.writer, do = nobodyWrites, finished
+		if w.farewell {
+			do = sayFarewell
+		}
+	}
 	marked := len(w.marks) > 0
 	w.mu.Unlock()
 	closeAll(dropped)
 	if marked {
 		w.callMarks()
 	}
-	return waits
+	return more, do
 }
 
 // failLocked ends the writing. The reader learns of a peer that is gone by
@@ -291,7 +303,8 @@ func (w *outbox) failLocked(err error) {
 // dropLocked forgets what is queued and returns its descriptors, to be closed.
 func (w *outbox) dropLocked() []*Descriptor {
 	dropped := filesOf(w.segs)
-	w.segs, w.spare, w.queued, w.written = nil, nil, 0, w.appended
+	w.segs, w.spare, w.written = nil, nil, w.appended
+	w.queued.Store(0)
 	return dropped
 }
 
@@ -318,9 +331,10 @@ func (w *outbox) writable() {
 	}
 	w.writer = someoneWrites
 	w.conn.retain()
+	batch := w.takeLocked()
 	w.mu.Unlock()
 	// Ends when everything is written or the medium is full again.
-	go w.write(1 << 30)
+	go w.write(batch, 1<<30)
 }
 
 // end refuses further frames, writes what there is room for and drops the rest.

@@ -108,6 +108,11 @@ func (s *socket) sendOnce(head, body []byte, files []*Descriptor, identify bool)
 		if len(b) == 0 {
 			b = body
 		}
+		if len(b) <= copyBelow {
+			// Short, and it never waits: the scheduler need not be told.
+			n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), sendFlags, 0, 0)
+			return int(n), errno
+		}
 		n, _, errno := syscall.Syscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), sendFlags, 0, 0)
 		return int(n), errno
 	}
