@@ -19,8 +19,10 @@ const maxFindings = 100
 
 // checker collects what is wrong with a job's tree.
 type checker struct {
-	found Findings
-	count [2]int // by severity
+	found    Findings
+	count    [2]int            // by severity
+	lookUp   map[string]Access // of the services that restrict it
+	subjects int               // users and groups named so far
 }
 
 func (c *checker) add(s Severity, pos position, key, format string, args ...any) {
@@ -30,12 +32,13 @@ func (c *checker) add(s Severity, pos position, key, format string, args ...any)
 	c.found = append(c.found, Finding{Line: pos.line, Column: pos.column, Severity: s, Key: key, Text: fmt.Sprintf(format, args...)})
 }
 
-// check holds the whole document against the rules.
-func check(root *node) Findings {
+// check holds the whole document against the rules. lookUp is what its services
+// say about who may look them up.
+func check(root *node) (found Findings, lookUp map[string]Access) {
 	c := &checker{}
 	if root.kind != dictKind {
 		c.add(Error, root.pos, "", "a job is a dictionary, not %s", root.kind.withArticle())
-		return c.found
+		return c.found, nil
 	}
 	c.tree(root, "")
 	top := map[string]*node{}
@@ -45,7 +48,7 @@ func check(root *node) Findings {
 	}
 	c.identity(root, top)
 	c.found.sort()
-	return c.found
+	return c.found, c.lookUp
 }
 
 // tree checks what holds in every container: no key twice, no NUL, no null.
@@ -171,24 +174,40 @@ func (c *checker) services(m member) {
 		switch s.value.kind {
 		case boolKind, nullKind:
 		case dictKind:
-			c.serviceOptions(join(m.key, s.key), s.value)
+			c.serviceOptions(join(m.key, s.key), s)
 		default:
 			c.add(Error, s.value.pos, join(m.key, s.key), "service %s must be true or a dictionary, not %s", shorten(s.key), s.value.kind.withArticle())
 		}
 	}
 }
 
-func (c *checker) serviceOptions(path string, options *node) {
-	for _, o := range options.members {
+func (c *checker) serviceOptions(path string, service member) {
+	for _, o := range service.value.members {
 		switch {
+		case o.key == "LookUp":
+			c.restrict(join(path, o.key), service.key, o.value)
 		case o.key != "ResetAtClose" && o.key != "HideUntilCheckIn":
-			c.add(Error, o.pos, join(path, o.key), "unknown key %s of a service: launchd knows ResetAtClose and HideUntilCheckIn", shorten(o.key))
+			c.add(Error, o.pos, join(path, o.key), "unknown key %s of a service: there are LookUp, and launchd's ResetAtClose and HideUntilCheckIn", shorten(o.key))
 		case o.value.kind != boolKind && o.value.kind != nullKind:
 			c.add(Error, o.value.pos, join(path, o.key), "%q must be a boolean, not %s", o.key, o.value.kind.withArticle())
 		default:
 			c.add(Warning, o.pos, join(path, o.key), "key %q is not acted on: it does not go together with XPC, says launchd", o.key)
 		}
 	}
+}
+
+// restrict takes down who may look a service up.
+func (c *checker) restrict(path, service string, who *node) {
+	if who.kind != dictKind {
+		if who.kind != nullKind {
+			c.add(Error, who.pos, path, "\"LookUp\" must be a dictionary of Users and Groups, not %s", who.kind.withArticle())
+		}
+		return
+	}
+	if c.lookUp == nil {
+		c.lookUp = map[string]Access{}
+	}
+	c.lookUp[service] = c.access(path, who)
 }
 
 func (c *checker) environment(m member) {

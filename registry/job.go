@@ -36,6 +36,7 @@ type Job struct {
 	Arguments []string // argv, at least one
 
 	MachServices []string          // names that the job declares, sorted (R216)
+	LookUp       map[string]Access // of names that not everybody may look up; nil for none
 	Environment  map[string]string // EnvironmentVariables; nil for none
 
 	WorkingDirectory  string // absolute, or "" for the root folder
@@ -107,7 +108,7 @@ func ParseJob(path string, data []byte) (*Job, error) {
 	if err != nil {
 		return nil, &JobError{name, Findings{asFinding(err)}}
 	}
-	found := check(root)
+	found, lookUp := check(root)
 	if len(found.Errors()) > 0 {
 		return nil, &JobError{name, found}
 	}
@@ -119,6 +120,7 @@ func ParseJob(path string, data []byte) (*Job, error) {
 	if err != nil {
 		return nil, &JobError{name, append(found, asFinding(err))}
 	}
+	job.LookUp = lookUp
 	job.Warnings = found.Warnings()
 	return job, nil
 }

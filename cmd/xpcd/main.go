@@ -35,6 +35,8 @@ type flags struct {
 	jobs          []string
 	jobsDir       string
 	noAdHoc       bool
+	adHocUsers    []string
+	adHocGroups   []string
 	endWithParent bool
 	logLevel      string
 }
@@ -78,7 +80,8 @@ func command(in io.Reader, errs io.Writer) *cobra.Command {
 		Short: "Own the names of XPC services and launch them on demand",
 		Example: `  xpcd                                     your own registry, no jobs
   xpcd --jobs-dir ~/.config/xpc/services.d your own registry, with jobs
-  xpcd --socket /tmp/x/r.sock --job j.plist a private one; clients need XPC_REGISTRY=/tmp/x/r.sock`,
+  xpcd --socket /tmp/x/r.sock --job j.plist a private one; clients need XPC_REGISTRY=/tmp/x/r.sock
+  xpcd --adhoc-groups services             only members of a group may register names of their own`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -100,6 +103,8 @@ func command(in io.Reader, errs io.Writer) *cobra.Command {
 	l.StringArrayVar(&f.jobs, "job", nil, "load this job file; a bad one ends xpcd (repeatable)")
 	l.StringVar(&f.jobsDir, "jobs-dir", "", "load the *.plist and *.json files of this folder; bad ones are left out")
 	l.BoolVar(&f.noAdHoc, "no-adhoc", false, "do not let programs register names that no job declares")
+	l.StringSliceVar(&f.adHocUsers, "adhoc-users", nil, "users who may do so, by name or number, instead of the one that xpcd runs as")
+	l.StringSliceVar(&f.adHocGroups, "adhoc-groups", nil, "groups whose members may do so, likewise")
 	l.BoolVar(&f.endWithParent, "end-with-parent", false, "end when standard input does, and remove the socket's folder")
 	l.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	return c
@@ -111,6 +116,9 @@ func serve(ctx context.Context, f *flags, in io.Reader, errs io.Writer) error {
 		return err
 	}
 	o := daemon.Options{Path: f.socket, NoAdHoc: f.noAdHoc, Logger: log, Version: version(), Ready: notifyReady}
+	if o.AdHoc, err = f.adHoc(); err != nil {
+		return err
+	}
 	for _, path := range f.jobs {
 		j, err := registry.LoadJob(path)
 		if err != nil {
@@ -133,6 +141,21 @@ func serve(ctx context.Context, f *flags, in io.Reader, errs io.Writer) error {
 	err = daemon.Serve(ctx, o)
 	notifyStopping()
 	return err
+}
+
+// adHoc is who may register names, nil for the default.
+func (f *flags) adHoc() (*registry.Access, error) {
+	if len(f.adHocUsers)+len(f.adHocGroups) == 0 {
+		return nil, nil
+	}
+	if f.noAdHoc {
+		return nil, usageError{errors.New("--no-adhoc lets nobody register names: leave it or --adhoc-users and --adhoc-groups out")}
+	}
+	who, err := registry.ParseAccess(f.adHocUsers, f.adHocGroups)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--adhoc-users, --adhoc-groups: %w", err)}
+	}
+	return &who, nil
 }
 
 // endSignals are those that end xpcd. With a parent it is the parent who knows

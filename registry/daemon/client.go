@@ -75,16 +75,10 @@ func (d *daemon) leave(c *client) {
 	d.apply(d.names.ClientGone(c.id))
 }
 
-// mayManage says whether the client may load and unload jobs.
-func (d *daemon) mayManage(c *client) bool {
-	uid := c.conn.EUID()
-	return uid == d.uid || uid == 0
-}
-
 // caller is the client as the name table sees it. A job's process may register
-// names like any program of the user.
+// names like any program of its user.
 func (d *daemon) caller(c *client) namespace.Caller {
-	who := namespace.Caller{Client: c.id, AdHoc: !d.opts.NoAdHoc && c.conn.EUID() == d.uid}
+	who := namespace.Caller{Client: c.id, AdHoc: d.policy().allows(subjectOf(c), registerName, nil)}
 	if c.job != nil {
 		who.Job = c.job.file.Label
 	}

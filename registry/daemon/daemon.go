@@ -25,7 +25,6 @@ type daemon struct {
 
 	names   namespace.Table
 	sockets map[string]*nameSocket // of names that have been needed
-	born    uint64                 // sockets made so far
 	jobs    map[string]*job
 	clients map[namespace.Client]*client
 	perUID  map[int]int // connections to the registry's socket

@@ -10,8 +10,8 @@ import (
 	"github.com/openxpc/openxpc/xpc/bootstrap"
 )
 
-func (d *daemon) notAllowed(c *client, what string) error {
-	if d.mayManage(c) {
+func (d *daemon) notAllowed(c *client, op operation, what string) error {
+	if d.policy().allows(subjectOf(c), op, nil) {
 		return nil
 	}
 	return &namespace.Error{Code: bootstrap.NotPrivileged,
@@ -20,7 +20,7 @@ func (d *daemon) notAllowed(c *client, what string) error {
 
 // loadRequest loads a job from a file or from the request itself.
 func (d *daemon) loadRequest(r *call) error {
-	if err := d.notAllowed(r.from, "load"); err != nil {
+	if err := d.notAllowed(r.from, loadJob, "load"); err != nil {
 		return err
 	}
 	file, err := requestedJob(r.m)
@@ -66,7 +66,7 @@ func asBadJob(err error) error {
 
 // unloadRequest answers when the job's process has ended.
 func (d *daemon) unloadRequest(r *call) error {
-	if err := d.notAllowed(r.from, "unload"); err != nil {
+	if err := d.notAllowed(r.from, unloadJob, "unload"); err != nil {
 		return err
 	}
 	label := r.m.GetString(bootstrap.KeyLabel)

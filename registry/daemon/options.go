@@ -30,6 +30,10 @@ type Options struct {
 	// NoAdHoc keeps programs from registering names that no job declares (R101).
 	NoAdHoc bool
 
+	// AdHoc is who may register names that no job declares; nil is the user that
+	// the registry runs as. Root is not allowed unless it is listed.
+	AdHoc *registry.Access
+
 	// Ready, if not nil, is called once, when clients can connect and the jobs
 	// are loaded.
 	Ready func()

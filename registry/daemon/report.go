@@ -90,18 +90,19 @@ func (d *daemon) print(r *call) error {
 	j := d.jobs[label]
 	if name := r.m.GetString(bootstrap.KeyName); name != "" {
 		info, _ := d.names.Get(name)
-		if j = d.jobs[info.Job]; j == nil {
+		if j = d.jobs[info.Job]; j == nil || d.hidden(r.from, name) {
 			return noJob("name", name)
 		}
 	}
 	if j == nil {
 		return noJob("label", label)
 	}
-	r.out.Set(bootstrap.KeyJob, d.describe(j))
+	r.out.Set(bootstrap.KeyJob, d.describe(r.from, j))
 	return nil
 }
 
-func (d *daemon) describe(j *job) *xpc.Dictionary {
+// describe leaves out the names that the client may not know of.
+func (d *daemon) describe(c *client, j *job) *xpc.Dictionary {
 	e := xpc.NewDictionary()
 	text := func(key, value string) {
 		if value != "" {
@@ -138,7 +139,7 @@ func (d *daemon) describe(j *job) *xpc.Dictionary {
 	if j.failure != nil {
 		text("last failure", j.failure.Error())
 	}
-	e.Set("endpoints", d.endpointsOf(j))
+	e.Set("endpoints", d.endpointsOf(c, j))
 	return e
 }
 
@@ -161,9 +162,12 @@ func (j *job) lastExit() string {
 }
 
 // endpointsOf tells of each name whether the job has checked in and how many clients looked it up.
-func (d *daemon) endpointsOf(j *job) *xpc.Dictionary {
+func (d *daemon) endpointsOf(c *client, j *job) *xpc.Dictionary {
 	all := xpc.NewDictionary()
 	for _, name := range j.file.MachServices {
+		if d.hidden(c, name) {
+			continue
+		}
 		info, _ := d.names.Get(name)
 		e := xpc.NewDictionary()
 		e.SetBool("active", info.Active)

@@ -110,6 +110,9 @@ func badRequest(format string, args ...any) error {
 // lookUp gives the caller the name's endpoint and subscribes it to the name's end.
 func (d *daemon) lookUp(r *call) error {
 	name := r.m.GetString(bootstrap.KeyName)
+	if d.hidden(r.from, name) {
+		return namespace.Unknown(name)
+	}
 	changes, err := d.names.LookUp(r.from.id, name)
 	if err != nil {
 		return err
@@ -126,7 +129,11 @@ func (d *daemon) lookUp(r *call) error {
 // checkIn hands the name's listening socket over to the caller.
 func (d *daemon) checkIn(r *call) error {
 	name := r.m.GetString(bootstrap.KeyName)
-	changes, err := d.names.CheckIn(d.caller(r.from), name)
+	who := d.caller(r.from)
+	if !who.AdHoc && d.hidden(r.from, name) {
+		return namespace.NotYours(name)
+	}
+	changes, err := d.names.CheckIn(who, name)
 	if err != nil {
 		return err
 	}
@@ -149,5 +156,9 @@ func (d *daemon) checkIn(r *call) error {
 
 // checkOut takes the name back from the caller; clients queue from now on.
 func (d *daemon) checkOut(r *call) error {
-	return d.names.CheckOut(r.from.id, r.m.GetString(bootstrap.KeyName))
+	name := r.m.GetString(bootstrap.KeyName)
+	if info, _ := d.names.Get(name); info.Owner != r.from.id && d.hidden(r.from, name) {
+		return namespace.NotRegistered(name)
+	}
+	return d.names.CheckOut(r.from.id, name)
 }

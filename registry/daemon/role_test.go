@@ -35,6 +35,8 @@ func play(role string) {
 		echo(os.Getenv("NAME"))
 	case "stranger":
 		stranger()
+	case "looker":
+		looker()
 	case "poor":
 		poor()
 	}
@@ -117,6 +119,9 @@ func shutListeners() {
 		}
 	}
 }
+
+// noDeadline is the context of processes that the test itself ends.
+var noDeadline = context.Background()
 
 // stranger tries, as another user, what only the registry's user may, and prints
 // what it was told.

@@ -1,10 +1,10 @@
 package daemon
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -22,11 +22,11 @@ type nameSocket struct {
 	watch    uint64 // counts watches, so that a notice of an earlier one is known as such
 }
 
-// newNameSocket makes a socket with a short name in the private folder. Its file
-// has mode 0666: who may connect is decided by who is given the endpoint.
+// newNameSocket makes a socket in the private folder. Its file has mode 0666: who
+// may connect is decided by who is given the endpoint. Where that is a path, the
+// file's name must not be one that a user can guess.
 func (d *daemon) newNameSocket(name string) (*nameSocket, error) {
-	d.born++
-	path := filepath.Join(d.home.names, strconv.FormatUint(d.born, 36))
+	path := filepath.Join(d.home.names, rand.Text())
 	listener, err := listenAt(path, 0o666)
 	if err != nil {
 		return nil, err

@@ -134,9 +134,12 @@ func (t *Table) Undeclare(job, reason string) []Change {
 
 // LookUp subscribes c to the name. The first look-up makes the socket (design: names are cheap).
 func (t *Table) LookUp(c Client, name string) ([]Change, error) {
+	if err := bootstrap.CheckName(name); err != nil {
+		return nil, refuse(bootstrap.BadRequest, "%v", err)
+	}
 	e := t.entries[name]
 	if e == nil {
-		return nil, refuse(bootstrap.UnknownService, "no job declares %q and no program has registered it", name)
+		return nil, Unknown(name)
 	}
 	h := t.client(c)
 	if _, ok := h.looked[e]; !ok {
@@ -147,6 +150,23 @@ func (t *Table) LookUp(c Client, name string) ([]Change, error) {
 		e.lookers[c] = struct{}{}
 	}
 	return e.prepare(), nil
+}
+
+// Unknown is the answer to a look-up of a name that there is not; a daemon that
+// hides a name must give the same.
+func Unknown(name string) error {
+	return refuse(bootstrap.UnknownService, "no job declares %q and no program has registered it", name)
+}
+
+// NotRegistered is the answer to a check-out of a name that there is not.
+func NotRegistered(name string) error {
+	return refuse(bootstrap.UnknownService, "%q is not registered", name)
+}
+
+// NotYours is the answer to who may not register names and whose job does not
+// declare this one, whether another does or not.
+func NotYours(name string) error {
+	return refuse(bootstrap.NotPrivileged, "no loaded job declares %q, and this program may not register names", name)
 }
 
 // CheckIn makes the caller the one that serves the name (R214).
@@ -179,7 +199,7 @@ func (t *Table) CheckIn(c Caller, name string) ([]Change, error) {
 func (t *Table) mayCheckIn(c Caller, e *entry, name string) error {
 	switch {
 	case e == nil && !c.AdHoc:
-		return refuse(bootstrap.NotPrivileged, "no loaded job declares %q, and this program may not register names", name)
+		return NotYours(name)
 	case e == nil && t.adHocCount(c.Client) >= MaxAdHocNames:
 		return refuse(bootstrap.OverQuota, "this client has registered %d names, the limit", MaxAdHocNames)
 	case e == nil:
@@ -197,7 +217,7 @@ func (t *Table) mayCheckIn(c Caller, e *entry, name string) error {
 func (t *Table) CheckOut(c Client, name string) error {
 	e := t.entries[name]
 	if e == nil {
-		return refuse(bootstrap.UnknownService, "%q is not registered", name)
+		return NotRegistered(name)
 	}
 	if !e.active || e.owner != c {
 		return refuse(bootstrap.NotPrivileged, "%q was not checked in by this client", name)
