@@ -113,6 +113,27 @@ func TestR153_NothingIsSentWhileABarrierRuns(t *testing.T) {
 	w.says("then they leave, in order", "service", "1 got meanwhile", "1 got and more")
 }
 
+// Nor does it run before all that was sent earlier has been written.
+func TestR153_BarrierWaitsForTheWrite(t *testing.T) {
+	w := begin(t, theService)
+	c := w.to(serviceName)
+	pid := c.pid("launched")
+	w.stop(pid)
+	c.SendMessage(large(8 << 20)) // more than the socket holds
+	ran := make(chan struct{})
+	c.SendBarrier(func() { close(ran) })
+	for range 10 {
+		w.running(theService) // exchanges with the registry go by
+	}
+	select {
+	case <-ran:
+		t.Error("the barrier ran, and the message cannot have been written")
+	default:
+	}
+	w.goOn(pid)
+	await(t, "when the service reads the rest is written, and the barrier runs", ran)
+}
+
 func TestR154_BarrierRunsWhenThePeerStandsStill(t *testing.T) {
 	w := begin(t, theService)
 	c := w.to(serviceName)
@@ -186,35 +207,61 @@ func TestR067_SendingInsideAHandler(t *testing.T) {
 	}
 }
 
-// Both sides count from 1, so a plain message's number often equals that of a
-// pending request: it must never be taken for the reply.
+// Both sides count from 1, so a plain message's number can equal that of a pending
+// request: it must never be taken for the reply. Numbers are used up by barriers
+// as well, so here the client is ahead and the service passes through the numbers
+// of the requests that it has not answered.
 func TestTrap_PlainMessagesAreNeverReplies(t *testing.T) {
 	const many = 50
 	w := begin(t, theService)
 	c, control := w.to(serviceName), w.to(serviceName)
+	for range 4 * many {
+		c.SendBarrier(func() {})
+	}
 	var pending []outcome
 	for i := range many {
 		pending = append(pending, c.request(message("hold", fmt.Sprint(i+1))))
 	}
-	c.ask("the service sends messages with the same numbers", number("push", 2*many))
-	c.wants("they are events", numbers("", 2*many)...)
+	const pushed = 8 * many
+	c.ask("the service sends messages with the same numbers", number("push", pushed))
+	c.wants("they are events", numbers("", pushed)...)
 	for i, p := range pending {
 		p.open("the service has answered none")
 		w.says("it holds them all", "service", fmt.Sprintf("1 holds %d", i+1))
 	}
-	c.onMessage(func(m *xpc.Dictionary) { // its request has a number of theirs, too
-		if reply := m.CreateReply(); reply != nil {
-			reply.SetString("text", "mine")
-			c.SendMessage(reply)
-		}
-	})
-	c.ask("the service asks on the same connection", message("ask back", ""))
-	c.wants("the question", "got question")
-	w.says("its reply is not one of the client's", "service", "1 asked: got mine")
 	control.ask("now it answers", number("release", 1))
 	for i, p := range pending {
 		if got, want := eventName(p.get("the reply")), fmt.Sprintf("got %d", i+1); got != want {
 			t.Errorf("request %d got the reply %q", i+1, got)
 		}
 	}
+}
+
+// The same the other way: replies use up numbers of the service's, so it is ahead,
+// and the client's plain messages pass through the number of its pending request.
+func TestTrap_TheClientsPlainMessagesAreNeverReplies(t *testing.T) {
+	const many = 100
+	w := begin(t, theService)
+	c := w.inactive(xpc.NewMachServiceConnection(serviceName, nil, 0))
+	question := make(chan *xpc.Dictionary, 1)
+	c.onMessage(func(m *xpc.Dictionary) { question <- m.Retain() })
+	c.Activate()
+	for range many {
+		c.pid("the service's numbers grow twice as fast")
+	}
+	c.ask("it asks", message("ask back", ""))
+	c.wants("the question", "got question")
+	m := await(t, "the question", question)
+	for range 3 * many {
+		c.SendMessage(message("count", ""))
+	}
+	if got := c.ask("all came", message("counted", "")).GetInt64("calls"); got != 4*many+2 {
+		t.Errorf("%d calls of the handler, want %d", got, 4*many+2)
+	}
+	w.silent("its reply handler was not called", "service")
+	reply := m.CreateReply()
+	reply.SetString("text", "mine")
+	c.SendMessage(reply)
+	m.Release()
+	w.says("now it was", "service", "1 asked: got mine")
 }
