@@ -89,16 +89,29 @@ func TestNameGoneAtEachMoment(t *testing.T) {
 			"R123: INTERRUPTED, then INVALID; the call got the first"},
 		{"", dialing, "events: INTERRUPTED, INVALID, finalizer, done; replies: c=INTERRUPTED; barriers: b", "frames: closed",
 			"R123, R86: and the socket that comes too late is closed"},
-		{"", idle, "frames: closed; events: INTERRUPTED, INVALID, finalizer, done", "",
-			"R123: INTERRUPTED, then INVALID"},
-		{"", awaiting, "frames: closed; events: INTERRUPTED, INVALID, finalizer, done; replies: c=INTERRUPTED", "",
-			"R123, R127: the call gets INTERRUPTED, which came first"},
-		{"", handling, "frames: closed", "events: next, INTERRUPTED, INVALID, finalizer, done",
-			"R123, R66: both wait for the handler and what had arrived"},
-		{"", suspended, "frames: closed; replies: c=INTERRUPTED; barriers: b", "",
-			"R123, R58: both events wait for resume, the call and the barrier do not"},
+		{"", idle, "", "",
+			"R123, R129: the open socket stays: the service may still be sending"},
+		{"", awaiting, "", "",
+			"R129: the reply may be on its way"},
+		{"", handling, "", "events: next",
+			"R129: what had arrived is delivered"},
+		{"", suspended, "", "",
+			"R129: as when idle"},
 		{"", canceled, "", "",
 			"R83: nothing follows INVALID"},
+	}}.run(t)
+}
+
+func TestNameGoneThenServiceEndsAtEachMoment(t *testing.T) {
+	lifeEvent{only: "named", onSocket: true, does: func(r *ring) { r.c.originGone(errUnknown); r.p().close() }, cells: []cell{
+		{"", idle, "events: INTERRUPTED, INVALID, finalizer, done", "",
+			"R123: INTERRUPTED, then INVALID"},
+		{"", awaiting, "events: INTERRUPTED, INVALID, finalizer, done; replies: c=INTERRUPTED", "",
+			"R123, R127: the call gets INTERRUPTED, which came first"},
+		{"", handling, "", "events: next, INTERRUPTED, INVALID, finalizer, done",
+			"R123, R66: both wait for the handler and what had arrived"},
+		{"", suspended, "replies: c=INTERRUPTED; barriers: b", "",
+			"R123, R58: both events wait for resume, the call and the barrier do not"},
 	}}.run(t)
 }
 
@@ -166,8 +179,10 @@ func TestDialThatFailsForNowIsAnInterruption(t *testing.T) {
 	for _, k := range []from{fromName, fromEndpoint} {
 		bubble(t, k, func(t *testing.T, r *ring) {
 			r.o.answers(errNoRoom)
+			r.o.slowDial()
 			r.c.Activate()
 			r.sendThree()
+			r.letGo()
 			r.want("R120: unsent messages are dropped, calls told, barriers run", "events: INTERRUPTED; replies: c=INTERRUPTED; barriers: b")
 			err := r.sync(t.Context(), "s").result()
 			if !errors.Is(err, ErrConnectionInterrupted) || !errors.Is(err, errNoRoom) {
@@ -227,7 +242,7 @@ func TestCausesOfALostCall(t *testing.T) {
 		"the peer drops":   {func(r *ring) { r.p().abandon("x") }, []error{ErrConnectionInterrupted, ErrDropped}},
 		"the peer refuses": {func(r *ring) { r.p().refuse() }, []error{ErrConnectionInterrupted, ErrLaunchFailed}},
 		"this side ends":   {func(r *ring) { r.c.Cancel() }, []error{ErrConnectionInvalid, ErrCanceled}},
-		"the name goes":    {func(r *ring) { r.c.originGone(errUnknown) }, []error{ErrConnectionInterrupted, ErrUnknownName}},
+		"the name goes":    {func(r *ring) { r.c.originGone(errUnknown); r.p().close() }, []error{ErrConnectionInterrupted, ErrUnknownName}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, fromName, func(t *testing.T, r *ring) {

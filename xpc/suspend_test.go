@@ -186,3 +186,19 @@ func TestSyncCallOnASuspendedConnectionWaits(t *testing.T) {
 		}
 	})
 }
+
+func TestSuspendBetweenArrivalAndDelivery(t *testing.T) {
+	each(t, func(t *testing.T, r *ring) {
+		q, busy := NewQueue("target"), newGate()
+		r.c.SetTargetQueue(q)
+		r.open()
+		q.Async(busy.pass)
+		r.p().send("x")
+		settle()
+		r.suspend()
+		busy.open()
+		r.want("R60: the message was already on its way through the queue, and no handler begins", "")
+		r.resume()
+		r.want("R58", "events: x")
+	})
+}
