@@ -81,6 +81,7 @@ type Connection struct {
 	on        *Queue                     // where the present delivery was scheduled
 	cause     error                      // why the present interruption or invalidation
 	reason    error                      // why invalid; nil while valid
+	unloaded  error                      // the name went while a socket was open: it will be the last
 	room      chan struct{}              // closed and replaced when output drains or the state changes
 	after     after
 	done      chan struct{}

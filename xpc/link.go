@@ -166,6 +166,7 @@ func (c *Connection) closeLink(e lifecycle.Epoch) {
 		c.after.closing = append(c.after.closing, c.link)
 		c.link = nil
 		c.paused = false
+		c.agreeLimits()
 		c.signalRoom()
 	}
 }
@@ -208,6 +209,9 @@ func (l *link) Closed(err error) {
 func (l *link) lost(cause error) {
 	c := l.c
 	c.mu.Lock()
+	if c.unloaded != nil {
+		cause = c.unloaded
+	}
 	if l.epoch == c.m.Epoch() && c.m.State() != lifecycle.Invalid {
 		c.cause = cause
 	}
@@ -344,19 +348,26 @@ func (l *link) answered(f *transport.Frame, m *receivedMessage, o lifecycle.Outc
 		}
 		return 0
 	}
-	call.reply, call.cause = m, why
 	if call.waiter != nil {
 		out = transport.Replied
 	}
+	call.reply, call.cause = m, why
 	if inline {
 		c.reader = l
 	}
 	c.step(lifecycle.Event{Op: lifecycle.Answered, Epoch: l.epoch, ID: id, Outcome: o})
 	c.reader = nil
+	unwanted := c.calls[id] == call // an answer to what was not even written
+	if unwanted {
+		call.reply, call.cause, out = nil, nil, 0
+	}
 	if len(l.work.replies) > 0 {
 		out |= transport.Work
 	}
 	c.unlock()
+	if unwanted && m != nil {
+		m.from.giveUp()
+	}
 	return out
 }
 
@@ -366,13 +377,14 @@ func (l *link) Work() {
 	c.mu.Lock()
 	w := l.work
 	l.work = work{}
-	c.mu.Unlock()
+	if w.deliver != nil {
+		c.deliverLocked()
+		w.deliver.exit()
+	} else {
+		c.mu.Unlock()
+	}
 	for _, r := range w.replies {
 		r.run()
 		r.q.exit()
-	}
-	if w.deliver != nil {
-		c.deliver()
-		w.deliver.exit()
 	}
 }

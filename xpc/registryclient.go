@@ -131,10 +131,12 @@ func (r *registryClient) gone(name, reason string) {
 	}
 }
 
-// originGone ends a connection whose name was unloaded (R123).
+// originGone tells a connection that its name was unloaded (R123). A socket that
+// is open lives on until its other end closes it.
 func (c *Connection) originGone(why error) {
 	c.mu.Lock()
-	if c.m.State() != lifecycle.Invalid {
+	c.unloaded = why
+	if s := c.m.State(); s != lifecycle.Invalid && s != lifecycle.Open {
 		c.cause = why
 	}
 	c.step(lifecycle.Event{Op: lifecycle.Gone})

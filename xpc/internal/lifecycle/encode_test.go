@@ -17,7 +17,7 @@ func (m *Machine) copyTo(dst *Machine) {
 
 func (m *Machine) encode(b []byte) []byte {
 	b = append(b, byte(m.state), byte(m.epoch), byte(m.suspends), byte(m.barrier),
-		flags(m.activated, m.scheduled, m.running, m.finished), byte(m.sends.len()))
+		flags(m.activated, m.scheduled, m.running, m.finished, m.unloaded), byte(m.sends.len()))
 	if m.barrier != noBarrier {
 		b = append(b, byte(m.behind))
 	}
@@ -59,7 +59,7 @@ func (w *world) encode(b []byte) []byte {
 	b = w.m.encode(b)
 	b = append(b, l.sends, l.calls, l.forgets, l.barriers, l.suspends, l.replies, l.received, l.arrivals, l.notices, l.forged,
 		flags(l.cancel, l.gone, l.turnedAway, w.activated, w.cancelled, w.looking, w.probing, w.unlisted),
-		flags(w.scheduled, w.running, w.invalidRuns, w.ended, w.finished),
+		flags(w.scheduled, w.running, w.invalidRuns, w.ended, w.finished, w.unloaded),
 		w.suspends, byte(w.lost), w.losses, w.told, byte(len(w.out)), byte(len(w.in)))
 	for _, o := range w.out {
 		b = append(b, byte(o.state), flags(o.barrier, o.reply, o.call, o.forgotten, o.answered), byte(o.epoch), o.doomed)

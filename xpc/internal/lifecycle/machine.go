@@ -19,6 +19,7 @@ type Machine struct {
 	scheduled bool           // a delivery was asked for and has not begun
 	running   bool           // a handler runs
 	finished  bool
+	unloaded  bool // the name is gone: the present socket is the last
 
 	effects []Effect
 }
@@ -338,7 +339,7 @@ func (m *Machine) lost(e Epoch) {
 		m.emit(Effect{Do: Close, Epoch: e})
 		m.invalidate()
 	case m.state != Open || m.kind == Listener:
-	case m.kind == Endpoint:
+	case m.kind == Endpoint && !m.unloaded:
 		m.emit(Effect{Do: Close, Epoch: e})
 		m.unwind()
 		m.dial(Probing)
@@ -349,10 +350,16 @@ func (m *Machine) lost(e Epoch) {
 	}
 }
 
-// interrupted: the socket is gone, the origin is not (R120, R121).
+// interrupted: the socket is gone, the origin is not (R120, R121), unless its
+// name was unloaded meanwhile.
 func (m *Machine) interrupted() {
 	m.unwind()
 	m.settle(Interrupted)
+	if m.unloaded {
+		m.arrived.push(delivery{what: InterruptedEvent})
+		m.invalidate()
+		return
+	}
 	m.state = Ready
 	m.interrupt()
 	m.transmit()
@@ -363,10 +370,15 @@ func (m *Machine) interrupt() {
 	m.schedule()
 }
 
-// gone: the name was unloaded: INTERRUPTED, unless the loss of the last socket
-// told it already, then INVALID (R123).
+// gone: the name was unloaded (R123). A socket that is open stays until it is
+// lost: a reply may be on its way (R129). Otherwise INTERRUPTED, unless that was
+// told last, then INVALID.
 func (m *Machine) gone() {
 	if m.state == Invalid || m.state == Inactive || m.kind == Accepted {
+		return
+	}
+	if m.state == Open && m.kind != Listener {
+		m.unloaded = true
 		return
 	}
 	m.closeSocket()

@@ -125,15 +125,22 @@ func (w *world) socketEnds(e Epoch) {
 		return
 	}
 	w.loses(true)
+	w.ended = w.ended || w.unloaded
 }
 
-// nameGone is a loss too, unless the last one was told and nothing was dialed since (R123).
+// nameGone waits for the loss of a socket that is open (R129), and is a loss itself
+// otherwise, unless the last one was told and nothing was dialed since (R123).
 func (w *world) nameGone() {
-	w.left.gone, w.ended = false, true
+	w.left.gone = false
+	e := w.epoch()
+	if w.kind != Listener && e > 0 && w.socketIs(e, open) && w.lost != e {
+		w.unloaded = true
+		return
+	}
+	w.ended = true
 	if w.kind == Listener {
 		return
 	}
-	e := w.epoch()
 	w.loses(!w.probing && (e == 0 || w.socketIs(e, open) || w.socketIs(e, dialing)))
 	w.probing = false
 }

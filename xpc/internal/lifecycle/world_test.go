@@ -15,8 +15,8 @@ type world struct {
 	in      []incoming // what came; the id is the index + firstIncoming
 	sockets []socket   // by epoch, from 1
 
-	activated, cancelled, looking, probing, unlisted bool
-	scheduled, running, invalidRuns, ended, finished bool
+	activated, cancelled, looking, probing, unlisted           bool
+	scheduled, running, invalidRuns, ended, finished, unloaded bool
 
 	suspends     uint8
 	lost         Epoch // the last one that ended
