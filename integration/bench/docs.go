@@ -52,7 +52,10 @@ func splice(page, text string) string {
 	head, rest, ok := strings.Cut(page, begin)
 	_, tail, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		head, tail = "# Performance\n\n", "\n"
+		head, tail = page, "\n"
+	}
+	if head == "" {
+		head = "# Performance\n\n"
 	}
 	return fmt.Sprintf("%s%s\n%s\n%s%s", head, begin, text, end, tail)
 }

@@ -52,6 +52,8 @@ func times(s spread) string {
 // digits keeps three digits that count.
 func digits(n float64) string {
 	switch a := math.Abs(n); {
+	case a < 0.005:
+		return "0" // and not -0.00
 	case a >= 100:
 		return fmt.Sprintf("%.0f", n)
 	case a >= 10:
@@ -59,3 +61,6 @@ func digits(n float64) string {
 	}
 	return fmt.Sprintf("%.2f", n)
 }
+
+// micros writes nanoseconds as microseconds; differences may be negative.
+func micros(ns float64) string { return fmt.Sprintf("%.2f µs", ns/1e3) }

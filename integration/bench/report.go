@@ -45,6 +45,7 @@ func tables(r *results) string {
 	b.WriteString(section(r, "Many at once", "64 B calls or messages per second over one connection; large echoes in bytes per second, counted once for both ways.", rateColumns))
 	b.WriteString(section(r, "Connections", "", connectColumns))
 	b.WriteString(section(r, "What a call costs", "Processor time and sleeps (voluntary context switches) are those of all processes together, daemons included. System calls are strace's count. It slows the processes down, and the Go runtime's own nanosleep, futex and epoll_pwait are many more than without it; sleeps are counted without it. Allocations are for one 64 B call, and for OpenXPC for a dictionary of 8 fields.", costColumns))
+	b.WriteString(budget(r))
 	b.WriteString(launchText(r))
 	b.WriteString(traceList(r))
 	b.WriteString(targetTable(r))
@@ -174,6 +175,27 @@ func section(r *results, title, text string, columns []column) string {
 
 func emptyColumn(r *results, c column) bool {
 	return !slices.ContainsFunc(peers, func(p *peer) bool { return c.cell(r, p.key) != "–" })
+}
+
+// budget tells what each layer adds to the round trip.
+func budget(r *results) string {
+	layers := []struct{ key, text string }{
+		{limit, "the kernel: two wake-ups, two copies each way"},
+		{rawGo.key, "the Go runtime around a blocking system call"},
+		{transportPeer.key, "transport: framing, roles, credentials"},
+		{ours, "xpc: objects, wire, connection, handler"},
+	}
+	var b strings.Builder
+	below, cpuBelow := 0.0, 0.0
+	for _, l := range layers {
+		now, used := r.spread(wRTT, l.key, p50).Median, r.spread(wRTT, l.key, cpu).Median
+		if now == 0 {
+			return ""
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", l.text, micros(now-below), micros(used-cpuBelow))
+		below, cpuBelow = now, used
+	}
+	return "\n### Where a 64 B round trip goes\n\nWhat each layer adds to the one above it in this table, both processes together.\n\n| layer | time | processor time |\n|---|---|---|\n" + b.String()
 }
 
 func launchText(r *results) string {
