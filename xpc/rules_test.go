@@ -109,42 +109,6 @@ func TestR038_AConnectionInAContainer(t *testing.T) {
 	<-client.Done()
 }
 
-// R160: nothing that holds an endpoint keeps its listener alive.
-func TestR160_AnEndpointDoesNotKeepItsListener(t *testing.T) {
-	l := NewConnection("", nil)
-	l.SetEventHandler(func(Object) {})
-	l.Activate()
-	m := NewDictionary()
-	m.SetConnection("door", l)
-	l.Cancel()
-	<-l.Done()
-	c, events := activated(t, m.CreateConnection("door"))
-	c.SendMessage(NewDictionary())
-	if o := receive(t, "the listener is gone", events); o != Object(ErrConnectionInvalid) {
-		t.Errorf("got %v, want INVALID: nobody listens (R109)", o)
-	}
-}
-
-// R161: an endpoint that somebody else passes on leads to the same listener.
-func TestR161_AnEndpointCanBeRelayed(t *testing.T) {
-	_, service := echoListener(t)
-	_, relay := echoListener(t)
-	c, _ := endpointClient(t, relay)
-	m := NewDictionary()
-	m.Set("door", service)
-	reply, err := c.SendMessageWithReplySync(ruleContext(t), m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	far, _ := activated(t, reply.CreateConnection("door"))
-	m = NewDictionary()
-	m.SetString("greeting", "hello")
-	reply, err = far.SendMessageWithReplySync(ruleContext(t), m)
-	if err != nil || !Equal(reply, m) {
-		t.Errorf("over the relayed endpoint: got %v, %v", reply, err)
-	}
-}
-
 // R109: the connections of an anonymous listener end with it, on both sides, the
 // client's with INVALID alone: there is nothing to go back to.
 func TestR109_AnonymousListenerCancelled(t *testing.T) {
@@ -367,22 +331,6 @@ func playRegistry(t *testing.T, path, name string, socket *os.File) {
 	activatedAsIs(t, l)
 }
 
-// R140: a message is a dictionary; nil is none.
-func TestR140_AMessageIsADictionary(t *testing.T) {
-	c := dialEcho(t)
-	for why, send := range map[string]func(){
-		"SendMessage":              func() { c.SendMessage(nil) },
-		"SendMessageWithReply":     func() { c.SendMessageWithReply(nil, nil, func(Object) {}) },
-		"SendMessageWithReplySync": func() { c.SendMessageWithReplySync(context.Background(), nil) },
-		"Send":                     func() { c.Send(context.Background(), nil) },
-	} {
-		mustPanic(t, why, "a message must be a dictionary", send)
-	}
-	if _, err := c.SendMessageWithReplySync(ruleContext(t), NewDictionary()); err != nil {
-		t.Errorf("the connection is as good as before: %v", err)
-	}
-}
-
 // R100: a listener has nobody to speak to, and hears nothing but peers.
 func TestR100_AListenerSendsNothing(t *testing.T) {
 	l, _ := echoListener(t)
@@ -397,24 +345,6 @@ func sayingOfCall(err error) string {
 		return e.Event.Error()
 	}
 	return "no ConnectionError"
-}
-
-// R74: the target queue can be changed after activation; the next event goes to the
-// new one, where it waits for the block that runs there.
-func TestR074_TargetQueueAfterActivation(t *testing.T) {
-	each(t, func(t *testing.T, r *ring) {
-		r.open()
-		q, busy := NewQueue("new"), newGate()
-		q.Async(busy.pass)
-		r.c.SetTargetQueue(q)
-		r.p().send("a")
-		r.want("R74, R72: the new queue is busy", "")
-		busy.open()
-		r.want("R74, R72: and now it is not", "events: a")
-		r.c.SetTargetQueue(nil)
-		r.p().send("b")
-		r.want("R71: nil is the default queue", "events: b")
-	})
 }
 
 // R157: a reply leaves where it was sent, between what was sent before and after.
