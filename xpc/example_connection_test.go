@@ -216,14 +216,14 @@ func ExampleConnectionError() {
 }
 
 func ExampleDictionary_CreateReply() {
-	var late *xpc.Dictionary
+	late := make(chan *xpc.Dictionary, 1)
 	listener, endpoint := serve(func(_ *xpc.Connection, m *xpc.Dictionary) {
-		late = m // not retained: the message ends when this handler returns
+		late <- m // not retained: the message ends when this handler returns
 	})
 	c := connect(endpoint)
 	_, err := c.SendMessageWithReplySync(context.Background(), xpc.NewDictionary())
 	fmt.Println("the sender was told:", errors.Is(err, xpc.ErrDropped))
-	fmt.Println("no reply any more:", late.CreateReply() == nil)
+	fmt.Println("no reply any more:", (<-late).CreateReply() == nil)
 
 	end(c, listener)
 	// Output:
