@@ -82,6 +82,7 @@ type Connection struct {
 	cause     error                      // why the present interruption or invalidation
 	reason    error                      // why invalid; nil while valid
 	unloaded  error                      // the name went while a socket was open: it will be the last
+	probes    int                        // probes since something was sent
 	room      chan struct{}              // closed and replaced when output drains or the state changes
 	after     after
 	done      chan struct{}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openxpc/openxpc/transport"
 )
@@ -330,4 +331,23 @@ func (r *ring) link() *link {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
 	return r.c.link
+}
+
+func TestListenerThatClosesWhateverItAccepts(t *testing.T) {
+	bubble(t, fromEndpoint, func(t *testing.T, r *ring) {
+		r.open()
+		r.o.closeAtOnce()
+		_, before := r.o.count()
+		r.p().close()
+		time.Sleep(time.Minute) // of the bubble's
+		_, after := r.o.count()
+		if n := after - before; n < 10 || n > 100 {
+			t.Errorf("dialed %d times in a minute: a hostile listener must be asked again (R124), but not without end", n)
+		}
+		r.o.answers(transport.ErrRefused)
+		time.Sleep(time.Minute)
+		if all := r.events.history(); all[len(all)-1] != "done" {
+			t.Errorf("events end with %s, want that the end of the listener is found out (R109)", all[len(all)-1])
+		}
+	})
 }

@@ -101,6 +101,7 @@ func (c *Connection) Groups() credentials.GroupSet { return c.credentials().Grou
 
 // dial connects for an epoch: it runs on a goroutine of its own.
 func (c *Connection) dial(e lifecycle.Epoch) {
+	c.holdProbe(e)
 	c.mu.Lock()
 	o := c.options()
 	lim := c.limits
@@ -124,6 +125,45 @@ func (c *Connection) dial(e lifecycle.Epoch) {
 	c.step(lifecycle.Event{Op: lifecycle.Dialed, Epoch: e})
 	c.unlock()
 	l.start()
+}
+
+// mostProbePause is how long a probe waits at most.
+const mostProbePause = time.Second
+
+// holdProbe has a probe wait, longer each time, if the socket of the one before
+// was lost before anything was sent on it: a listener that closes whatever it
+// accepts must not keep this process dialing.
+func (c *Connection) holdProbe(e lifecycle.Epoch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m.State() != lifecycle.Probing {
+		return
+	}
+	c.probes++
+	pause := min(time.Millisecond<<min(c.probes-1, 20), mostProbePause)
+	if c.probes == 1 {
+		return
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for c.m.State() == lifecycle.Probing && c.m.Epoch() == e {
+		if c.room == nil {
+			c.room = make(chan struct{})
+		}
+		changed := c.room
+		c.mu.Unlock()
+		var over bool
+		select {
+		case <-changed:
+		case <-timer.C:
+			over = true
+		}
+		c.mu.Lock()
+		if over {
+			c.signalRoom() // nobody else closes a room made without a socket
+			return
+		}
+	}
 }
 
 // start begins to read. Until then others may send on the link, not wait on it.

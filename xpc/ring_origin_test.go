@@ -29,6 +29,7 @@ type ringOrigin struct {
 	dialErr  error      // what dials answer
 	lookGate *gate
 	dialGate *gate
+	hostile  bool // accepts and closes
 	looks    int
 	dials    int
 	using    bool // a look-up or a dial came after the last leave: the registry would keep the connection
@@ -64,6 +65,10 @@ func (o *ringOrigin) dial(c *Connection, opts transport.Options) (*transport.Con
 		return nil, o.dialErr
 	}
 	mine, theirs := transport.Pipe(opts, transport.Options{})
+	if o.hostile {
+		theirs.Close()
+		return mine, nil
+	}
 	o.r.meet(theirs)
 	return mine, nil
 }
@@ -90,6 +95,13 @@ func (o *ringOrigin) answers(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.dialErr = err
+}
+
+// closeAtOnce has the listener close every socket as soon as it accepted it.
+func (o *ringOrigin) closeAtOnce() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.hostile = true
 }
 
 // slowLookUp and slowDial hold what begins from now on, until letGo.

@@ -184,6 +184,7 @@ func (c *Connection) takeOutgoing(id lifecycle.ID) *outgoing {
 
 func (c *Connection) write(id lifecycle.ID) {
 	o := c.takeOutgoing(id)
+	c.probes = 0
 	if !c.link.conn.Append(&o.frame) {
 		o.recycle()
 	}
