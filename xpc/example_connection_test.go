@@ -146,7 +146,7 @@ func ExampleConnection_SendBarrier() {
 	listener, endpoint := serve(greet)
 	c := connect(endpoint)
 
-	// At most one large message at a time is held here: the next is made when
+	// Pacing (R155): at most one large message is held here; the next is made when
 	// the one before has left.
 	left := make(chan struct{})
 	for i := range 3 {

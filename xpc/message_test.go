@@ -254,3 +254,17 @@ func TestMessageSaysWhoSentIt(t *testing.T) {
 		}
 	})
 }
+
+func TestCyclicMessageIsMisuse(t *testing.T) {
+	each(t, func(t *testing.T, r *ring) {
+		m, a := saying("x"), NewArray()
+		m.SetArray("a", a)
+		text := misuseOf(func() {
+			a.Append(m)
+			r.c.SendMessage(m)
+		})
+		if text == "" {
+			t.Error("a container that holds itself must be stopped, at the latest when it is sent (R163)")
+		}
+	})
+}

@@ -105,7 +105,7 @@ func TestReplyIsSentOnTheRemoteConnection(t *testing.T) {
 			reply := m.CreateReply()
 			if m.GetString("says") == "plain" {
 				if reply != nil {
-					t.Error("a message that expects no reply has none (R144, T24)")
+					t.Error("a message that expects no reply has none, which is how to tell (R144, R146, T24)")
 				}
 				return
 			}
