@@ -203,6 +203,9 @@ func (c *Conn) ready(in, out bool) {
 func (c *Conn) tick() (keep bool) {
 	c.decide(func(r *readRole) (do next) {
 		do, keep = r.tick()
+		if !keep && r.holder == nobody && !r.closed && !c.in.holdsFrame() {
+			c.in.shrink()
+		}
 		return do
 	})
 	return keep
@@ -425,10 +428,7 @@ func (c *Conn) pause(term, resumes uint32) bool {
 func (c *Conn) leave(term uint32) {
 	left := c.in.holdsFrame()
 	c.uncork() // perhaps nobody reads on: the receiver may have paused
-	if !left {
-		c.in.shrink()
-	}
-	c.decide(func(r *readRole) next { return r.leave(term, left) })
+	c.decide(func(r *readRole) next { return c.resting(r, r.leave(term, left)) })
 }
 
 // mayBlock says whether this goroutine may wait for more.
@@ -438,10 +438,18 @@ func (c *Conn) mayBlock(term uint32, ctx context.Context, repliesOnly bool) bool
 		return false
 	}
 	partial := c.in.partial() // then more is on its way
-	if !partial {
+	return c.decide(func(r *readRole) next {
+		return c.resting(r, r.beforeBlocking(term, repliesOnly && !partial))
+	})
+}
+
+// resting gives up the read buffer when the role has just been laid down for more
+// than a moment; c.mu is held. Between the calls of a busy caller it stays.
+func (c *Conn) resting(r *readRole, do next) next {
+	if r.holder == nobody && !r.ticking && !c.in.holdsFrame() {
 		c.in.shrink()
 	}
-	return c.decide(func(r *readRole) next { return r.beforeBlocking(term, repliesOnly && !partial) })
+	return do
 }
 
 // park gives the connection to the poller; a caller goes to wait in line.

@@ -15,12 +15,18 @@ const (
 	claimFactor = 4
 )
 
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+// readBuffer is what a reader needs; a connection holds one only while it is in use.
+type readBuffer struct {
+	data    [bufferSize]byte
+	control [controlRoom]byte
+}
+
+var buffers = sync.Pool{New: func() any { return new(readBuffer) }}
 
 // inbox turns bytes into frames. Only the holder of the reading role touches it.
 type inbox struct {
 	incoming
-	buf        *[bufferSize]byte // nil while nothing is buffered and nobody reads
+	buf        *readBuffer // nil while nothing is buffered and nobody reads
 	start, end int
 	kept       []byte // an unfinished frame while nobody reads, so that it pins no buffer
 	long       []byte // the body of a long frame as far as it came
@@ -46,18 +52,18 @@ func (in *inbox) next(f *Frame, o *Options) (bool, error) {
 	if have < HeaderSize {
 		return false, in.checkUnclaimed(o)
 	}
-	h := parseHeader(in.buf[in.start:])
+	h := parseHeader(in.buf.data[in.start:])
 	if err := h.check(o); err != nil {
 		return false, err
 	}
 	size := HeaderSize + int(h.length)
 	if size <= have {
-		body := in.buf[in.start+HeaderSize : in.start+size : in.start+size]
+		body := in.buf.data[in.start+HeaderSize : in.start+size : in.start+size]
 		in.start += size
 		return true, in.compose(f, h, body, false)
 	}
 	if size > bufferSize && have >= collectFrom {
-		in.long = append(make([]byte, 0, min(int(h.length), claimFactor*have)), in.buf[in.start+HeaderSize:in.end]...)
+		in.long = append(make([]byte, 0, min(int(h.length), claimFactor*have)), in.buf.data[in.start+HeaderSize:in.end]...)
 		in.longHead, in.collecting = h, true
 		in.start, in.end = 0, 0
 		in.shrink()
@@ -97,7 +103,7 @@ func (in *inbox) holdsFrame() bool {
 		return len(in.long) == int(in.longHead.length)
 	}
 	have := in.end - in.start
-	return have >= HeaderSize && have-HeaderSize >= int(parseHeader(in.buf[in.start:]).length)
+	return have >= HeaderSize && have-HeaderSize >= int(parseHeader(in.buf.data[in.start:]).length)
 }
 
 // fill reads more; it may block for about a millisecond.
@@ -121,6 +127,12 @@ func (in *inbox) fill(m medium) error {
 }
 
 func (in *inbox) room() []byte {
+	if in.buf == nil {
+		in.buf = buffers.Get().(*readBuffer)
+		in.end = copy(in.buf.data[:], in.kept)
+		in.kept = nil
+	}
+	in.control = in.buf.control[:]
 	if in.collecting {
 		if len(in.long) == cap(in.long) {
 			grown := make([]byte, len(in.long), min(int(in.longHead.length), 2*cap(in.long)))
@@ -129,16 +141,11 @@ func (in *inbox) room() []byte {
 		}
 		return in.long[len(in.long):cap(in.long)]
 	}
-	if in.buf == nil {
-		in.buf = buffers.Get().(*[bufferSize]byte)
-		in.end = copy(in.buf[:], in.kept)
-		in.kept = nil
-	}
 	if in.start > 0 {
-		in.end = copy(in.buf[:], in.buf[in.start:in.end])
+		in.end = copy(in.buf.data[:], in.buf.data[in.start:in.end])
 		in.start = 0
 	}
-	return in.buf[in.end:]
+	return in.buf.data[in.end:]
 }
 
 // shrink gives the buffer back and keeps no more than an unfinished frame's bytes.
@@ -147,10 +154,10 @@ func (in *inbox) shrink() {
 		return
 	}
 	if in.start < in.end {
-		in.kept = append(make([]byte, 0, in.end-in.start), in.buf[in.start:in.end]...)
+		in.kept = append(make([]byte, 0, in.end-in.start), in.buf.data[in.start:in.end]...)
 	}
 	buffers.Put(in.buf)
-	in.buf, in.start, in.end = nil, 0, 0
+	in.buf, in.control, in.start, in.end = nil, nil, 0, 0
 	in.frame = Frame{}
 }
 

@@ -179,7 +179,7 @@ func countThreads() int {
 }
 
 // maxExtraThreads: each blocking reader holds a thread, and the runtime keeps a few.
-func maxExtraThreads() int { return 2*int(maxBlockingReaders()) + 8 }
+func maxExtraThreads() int { return 2*int(maxBlockingReaders) + 8 }
 
 // TestManyActiveConnections: 2,000 ends in use at once do not make 2,000 threads.
 func TestManyActiveConnections(t *testing.T) {
@@ -211,7 +211,7 @@ func TestManyActiveConnections(t *testing.T) {
 	}
 	t.Logf("%d threads at most, %d before", most, threads)
 	if most > threads+maxExtraThreads() {
-		t.Errorf("%d threads for %d connections, %d before, at most %d blocking readers", most, len(conns), threads, maxBlockingReaders())
+		t.Errorf("%d threads for %d connections, %d before, at most %d blocking readers", most, len(conns), threads, maxBlockingReaders)
 	}
 	for _, c := range conns {
 		c.Close()

@@ -32,8 +32,9 @@ type medium interface {
 
 // incoming gathers what arrives beside the bytes. Only the reading role touches it.
 type incoming struct {
-	files  []*Descriptor
-	sender credentials.Credentials // of the last bytes that came
+	files   []*Descriptor
+	sender  credentials.Credentials // of the last bytes that came
+	control []byte                  // room for what recv gets beside the bytes
 }
 
 func (in *incoming) takeFiles(n int) []*Descriptor {

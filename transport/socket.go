@@ -16,13 +16,15 @@ import (
 // bytes; each holds a thread. Beyond maxBlockingReaders a reader parks at once.
 var blockingReaders atomic.Int32
 
-func maxBlockingReaders() int32 { return int32(4 * runtime.GOMAXPROCS(0)) }
+// maxBlockingReaders is asked once: the runtime takes a lock of its own to answer.
+var maxBlockingReaders = int32(4 * runtime.GOMAXPROCS(0))
 
 // waitMicros bounds one blocking read. The kernel rounds it up to its own tick.
 const waitMicros = 1000
 
-// controlSize holds one frame's descriptors and the sender's credentials.
-var controlSize = unix.CmsgSpace(4*MaxDescriptors) + 64
+// controlRoom holds one frame's descriptors and the sender's credentials, with
+// the headers of both, on every system.
+const controlRoom = 4*MaxDescriptors + 128
 
 // socket is a connected Unix stream socket, kept out of the runtime's poller.
 type socket struct {
@@ -64,13 +66,13 @@ func (s *socket) prepare() error {
 }
 
 func (s *socket) recv(b []byte, in *incoming, wait bool) (int, error) {
-	if wait {
-		if blockingReaders.Add(1) > maxBlockingReaders() {
-			wait = false
-		}
-		defer blockingReaders.Add(-1)
+	if !wait {
+		return s.receive(b, in, false)
 	}
-	return s.receive(b, in, wait)
+	wait = blockingReaders.Add(1) <= maxBlockingReaders
+	n, err := s.receive(b, in, wait)
+	blockingReaders.Add(-1)
+	return n, err
 }
 
 func (s *socket) arm(in, out bool) { s.entry.arm(in, out) }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"sync"
 	"syscall"
 	"unsafe"
 
@@ -25,8 +24,6 @@ func quietly(int) error { return nil }
 // forget lets go of the buffers, which are others' as soon as the call is over.
 func (y *socketSys) forget() { y.in.Control, y.iov.Base = nil, nil }
 
-var controls = sync.Pool{New: func() any { b := make([]byte, controlSize); return &b }}
-
 func nativeUint32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
 
 // receive uses the bare system call: the library's wrapper allocates for an
@@ -36,16 +33,14 @@ func (s *socket) receive(b []byte, in *incoming, wait bool) (int, error) {
 	if !wait {
 		flags |= unix.MSG_DONTWAIT
 	}
-	control := controls.Get().(*[]byte)
-	defer controls.Put(control)
 	h := &s.sys.in
 	s.sys.iov.Base = &b[0]
 	s.sys.iov.SetLen(len(b))
-	*h = unix.Msghdr{Iov: &s.sys.iov, Control: &(*control)[0]}
+	*h = unix.Msghdr{Iov: &s.sys.iov, Control: &in.control[0]}
 	h.SetIovlen(1)
 	defer s.sys.forget()
 	for {
-		h.SetControllen(len(*control))
+		h.SetControllen(len(in.control))
 		n, _, errno := syscall.Syscall(unix.SYS_RECVMSG, uintptr(s.fd), uintptr(unsafe.Pointer(h)), uintptr(flags))
 		switch {
 		case errno == unix.EINTR:
@@ -57,7 +52,7 @@ func (s *socket) receive(b []byte, in *incoming, wait bool) (int, error) {
 		case errno != 0:
 			return 0, fmt.Errorf("transport: receive: %w", errno)
 		}
-		return int(n), readControl((*control)[:h.Controllen], h.Flags, in)
+		return int(n), readControl(in.control[:h.Controllen], h.Flags, in)
 	}
 }
 

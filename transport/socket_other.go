@@ -27,7 +27,7 @@ func nativeUint32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
 // receive holds ForkLock so that no child inherits a descriptor between its
 // arrival and close-on-exec; for that reason it does not block while holding it.
 func (s *socket) receive(b []byte, in *incoming, wait bool) (int, error) {
-	control := make([]byte, controlSize)
+	control := in.control
 	for {
 		if wait {
 			poll := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
