@@ -53,6 +53,9 @@ func Serve(ctx context.Context, o Options) error {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
+	if o.started != nil {
+		o.started(d)
+	}
 	door, err := d.open()
 	if err != nil {
 		return err

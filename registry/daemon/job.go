@@ -120,6 +120,9 @@ func (d *daemon) start(j *job) launch.Event {
 }
 
 func (d *daemon) run(j *job) error {
+	if d.opts.noPrograms {
+		return errors.New("this registry executes nothing")
+	}
 	own, child, err := bootstrapPair()
 	if err != nil {
 		return err

@@ -46,4 +46,6 @@ type Options struct {
 
 	maxClients  int           // for tests; 0 is MaxClients
 	exitTimeout time.Duration // for tests; 0 is launch.ExitTimeout
+	started     func(*daemon) // for tests; called before the first client
+	noPrograms  bool          // for tests that load what nobody has chosen: every start fails
 }
