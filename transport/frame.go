@@ -56,6 +56,7 @@ func (o Options) withDefaults() Options {
 // ProtocolError says what the peer did wrong. The connection has ended.
 type ProtocolError struct{ Problem string }
 
+// Error says what the peer did.
 func (e *ProtocolError) Error() string { return "transport: the peer broke the protocol: " + e.Problem }
 
 func protocolError(format string, args ...any) error {

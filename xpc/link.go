@@ -281,8 +281,9 @@ func (l *link) hello(f *transport.Frame) {
 	l.notSilent()
 	c.agreeLimits()
 	if l.dials {
-		if f.Sender.PID != 0 {
-			c.peer = f.Sender
+		c.peer = f.Sender
+		if p, err := l.conn.Peer(); f.Sender.PID == 0 && err == nil {
+			c.peer = p // where the kernel attaches nothing to a message, who listened last
 		}
 	} else {
 		l.conn.Append(helloFrame(&c.limits))

@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 
+	"github.com/openxpc/openxpc/credentials"
 	"github.com/openxpc/openxpc/registry/internal/namespace"
 	"github.com/openxpc/openxpc/xpc"
 	"github.com/openxpc/openxpc/xpc/bootstrap"
@@ -29,6 +30,7 @@ type client struct {
 	uid     int  // counted under this user; -1 for a job's
 	refused bool // over the user's quota: told so at its first request
 	gone    bool
+	speaker credentials.Credentials // of a job: who wrote the message that is being answered
 }
 
 // admit takes a connection through the registry's socket.

@@ -11,6 +11,10 @@ import (
 )
 
 func (d *daemon) notAllowed(c *client, op operation, what string) error {
+	if c.job != nil {
+		return &namespace.Error{Code: bootstrap.NotPrivileged,
+			Reason: fmt.Sprintf("a job's own socket cannot %s jobs: connect to the registry's", what)}
+	}
 	if d.policy().allows(subjectOf(c), op, nil) {
 		return nil
 	}

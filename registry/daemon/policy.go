@@ -57,7 +57,12 @@ func (d *daemon) policy() *policy {
 	return &policy{owner: d.uid, noAdHoc: d.opts.NoAdHoc, adHoc: d.opts.AdHoc}
 }
 
+// subjectOf is who connected. A job's socket was made by the registry and would
+// vouch for the registry's own user: there it is who wrote the message.
 func subjectOf(c *client) subject {
+	if c.job != nil {
+		return subject{uid: c.speaker.UID, gid: c.speaker.GID}
+	}
 	return subject{uid: c.conn.EUID(), gid: c.conn.EGID(), groups: c.conn.Groups()}
 }
 
