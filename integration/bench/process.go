@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -103,7 +104,7 @@ type child struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	lines  chan []byte // of its standard output; closed at its end
-	errors bytes.Buffer
+	errors tail // its standard error
 }
 
 // start runs a program that ends with us, however that happens.
@@ -169,7 +170,7 @@ func (c *child) line(wait time.Duration) ([]byte, error) {
 	select {
 	case line, ok := <-c.lines:
 		if !ok {
-			return nil, fmt.Errorf("bench: %s ended: %s", filepath.Base(c.cmd.Path), lastLine(c.errors.Bytes()))
+			return nil, fmt.Errorf("bench: %s ended: %s", filepath.Base(c.cmd.Path), c.errors.lastLine())
 		}
 		return line, nil
 	case <-time.After(wait):
@@ -177,8 +178,27 @@ func (c *child) line(wait time.Duration) ([]byte, error) {
 	}
 }
 
-func lastLine(b []byte) string {
-	b = bytes.TrimSpace(b)
+// tail keeps the end of what is written to it. Any number of goroutines may use it.
+type tail struct {
+	mu  sync.Mutex
+	end []byte
+}
+
+// tailSize is enough for a reason.
+const tailSize = 4 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.end = append(t.end, p...)
+	t.end = t.end[max(0, len(t.end)-tailSize):]
+	return len(p), nil
+}
+
+func (t *tail) lastLine() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := bytes.TrimSpace(t.end)
 	return string(b[bytes.LastIndexByte(b, '\n')+1:])
 }
 
@@ -243,7 +263,7 @@ func (r *running) ask(cmd command) (outcome, error) {
 	}
 	var o outcome
 	if _, err := fmt.Fprintln(r.client.in, cmd); err != nil {
-		r.broken = fmt.Errorf("bench: %s: %w: %s", r.peer.key, err, lastLine(r.client.errors.Bytes()))
+		r.broken = fmt.Errorf("bench: %s: %w: %s", r.peer.key, err, r.client.errors.lastLine())
 		return o, r.broken
 	}
 	line, err := r.client.line(time.Duration(cmd.ms)*time.Millisecond + 2*patience)
