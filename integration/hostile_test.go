@@ -99,8 +99,9 @@ func (p place) dial() *raw {
 	must(p.t, err)
 	unix.CloseOnExec(fd)
 	must(p.t, unix.Connect(fd, &unix.SockaddrUnix{Name: p.path}))
-	must(p.t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience / time.Second)}))
-	must(p.t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 1}))
+	read, write := unix.NsecToTimeval(patience.Nanoseconds()), unix.NsecToTimeval(time.Second.Nanoseconds())
+	must(p.t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &read))
+	must(p.t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &write))
 	return &raw{p.t, fd}
 }
 

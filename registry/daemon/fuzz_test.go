@@ -82,7 +82,8 @@ func (x *target) talk(t *testing.T, raw []byte, file *os.File) (answers int, ali
 	must(t, unix.Connect(fd, &unix.SockaddrUnix{Name: x.home.path}))
 	sock := os.NewFile(uintptr(fd), "client")
 	defer sock.Close()
-	must(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience / time.Second)}))
+	limit := unix.NsecToTimeval(patience.Nanoseconds())
+	must(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit))
 	var rights []byte
 	if file != nil {
 		rights = unix.UnixRights(int(file.Fd()))

@@ -66,11 +66,11 @@ func subjectOf(c *client) subject {
 	return subject{uid: c.conn.EUID(), gid: c.conn.EGID(), groups: c.conn.Groups()}
 }
 
-// hidden says whether the client may not know of the name.
+// hidden says whether the client may not know of the name. A job knows its own.
 func (d *daemon) hidden(c *client, name string) bool {
 	info, _ := d.names.Get(name)
 	j := d.jobs[info.Job]
-	if j == nil {
+	if j == nil || j == c.job {
 		return false
 	}
 	who, restricted := j.file.LookUp[name]

@@ -168,6 +168,26 @@ func TestHiddenNames(t *testing.T) {
 	s.connect("com.example.own", xpc.MachServiceListener).wantEvent("the list replaces the registry's own user", xpc.ErrConnectionInvalid)
 }
 
+// A job that has become another user still knows what it serves itself.
+func TestAJobKnowsItsOwnNames(t *testing.T) {
+	secret := func(label string) *job {
+		name := "com.example." + label
+		return &job{file: &registry.Job{Label: label, MachServices: []string{name}, LookUp: map[string]registry.Access{name: {}}}}
+	}
+	mine, other := secret("mine"), secret("other")
+	d := &daemon{uid: 1000, jobs: map[string]*job{"mine": mine, "other": other}}
+	for label, j := range d.jobs {
+		must(t, d.names.Declare(label, j.file.MachServices))
+	}
+	c := &client{job: mine, speaker: credentials.Credentials{PID: 1, UID: 2000, GID: 2000}}
+	if d.hidden(c, "com.example.mine") {
+		t.Error("its own name is hidden from the job")
+	}
+	if !d.hidden(c, "com.example.other") {
+		t.Error("another job's name is not: it is who writes that counts, not who made the socket")
+	}
+}
+
 // A name has at most 127 bytes (R213), whichever way it comes in.
 func TestLengthOfNames(t *testing.T) {
 	s := serve(t, Options{})
