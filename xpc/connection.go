@@ -28,8 +28,10 @@ const (
 	// MachServiceListener makes the connection the listener for the name
 	// (XPC_CONNECTION_MACH_SERVICE_LISTENER).
 	MachServiceListener MachServiceFlags = 1 << iota
-	// MachServicePrivileged looks the name up in the system's registry alone
-	// (XPC_CONNECTION_MACH_SERVICE_PRIVILEGED); ignored with MachServiceListener (R101).
+	// MachServicePrivileged looks the name up in the system's registry alone, which
+	// must be root's: no job of a user's can stand in for it, nor can XPC_REGISTRY
+	// (XPC_CONNECTION_MACH_SERVICE_PRIVILEGED, R212); ignored with
+	// MachServiceListener (R101).
 	MachServicePrivileged
 )
 
@@ -106,7 +108,7 @@ func NewConnection(name string, q *Queue) *Connection {
 	if name == "" {
 		return newListener("", anonymousSocket(), q)
 	}
-	return newNamed(name, q)
+	return newNamed(name, q, 0)
 }
 
 // NewMachServiceConnection makes a connection to a name that the registry knows
@@ -117,7 +119,7 @@ func NewMachServiceConnection(name string, q *Queue, flags MachServiceFlags) *Co
 	if flags&MachServiceListener != 0 {
 		return newListener(name, checkedInSocket(name), q)
 	}
-	return newNamed(name, q)
+	return newNamed(name, q, flags)
 }
 
 // NewConnectionFromEndpoint makes a connection to the endpoint's listener

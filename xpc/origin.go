@@ -73,21 +73,40 @@ func (o *socketOrigin) dial(_ *Connection, opts transport.Options) (*transport.C
 func (o *socketOrigin) gone(error) bool   { return true }
 func (o *socketOrigin) leave(*Connection) {}
 
-// registryOrigin dials the registry's own socket.
-type registryOrigin struct{}
+// registryOrigin dials a registry's own socket: the first path that answers.
+type registryOrigin struct {
+	paths func() []string
+	roots bool // only root's registry will do
+}
 
 func (registryOrigin) lookUp(*Connection) error { return nil }
 
-func (registryOrigin) dial(_ *Connection, opts transport.Options) (*transport.Conn, error) {
+func (o registryOrigin) dial(_ *Connection, opts transport.Options) (*transport.Conn, error) {
 	var tried []error
-	for _, path := range bootstrap.Paths() {
+	for _, path := range o.paths() {
 		conn, err := transport.Dial(path, opts)
+		if err == nil && o.roots {
+			err = checkRoots(conn)
+		}
 		if err == nil {
 			return conn, nil
 		}
 		tried = append(tried, fmt.Errorf("%s: %w", path, err))
 	}
 	return nil, noRegistry(tried)
+}
+
+// checkRoots closes a connection whose listener is not root's (R212).
+func checkRoots(conn *transport.Conn) error {
+	peer, err := conn.Peer()
+	if err == nil && peer.UID == 0 {
+		return nil
+	}
+	conn.Close()
+	if err == nil {
+		err = fmt.Errorf("user %d listens there, not root", peer.UID)
+	}
+	return err
 }
 
 func (registryOrigin) gone(err error) bool { return errors.Is(err, ErrNoRegistry) }
@@ -105,14 +124,48 @@ func noRegistry(tried []error) error {
 	return &because{ErrNoRegistry, text + `. Start one with "xpcd", or run the program under "xpcctl run"`}
 }
 
-// nameOrigin finds its service through the registry.
-type nameOrigin struct{ name string }
+// nameOrigin finds its service through the registries, asked in turn until one knows the name.
+type nameOrigin struct {
+	name       string
+	registries []*registryClient
+}
 
-func newNamed(name string, q *Queue) *Connection {
+func newNamed(name string, q *Queue, flags MachServiceFlags) *Connection {
 	if name == bootstrap.RegistryName {
-		return newConnection(lifecycle.Endpoint, name, registryOrigin{}, q)
+		return newConnection(lifecycle.Endpoint, name, registryOrigin{paths: bootstrap.Paths}, q)
 	}
-	return newConnection(lifecycle.Named, name, &nameOrigin{name}, q)
+	o := &nameOrigin{name, registriesFor(flags, bootstrap.Paths())}
+	return newConnection(lifecycle.Named, name, o, q)
+}
+
+// registriesFor lists where a name is looked up (R211, R212): in this process's own
+// registry, then in the machine's. A private one stands alone.
+func registriesFor(flags MachServiceFlags, paths []string) []*registryClient {
+	switch {
+	case flags&MachServicePrivileged != 0:
+		return []*registryClient{systemRegistry}
+	case len(paths) > 1:
+		return []*registryClient{registry, systemRegistry}
+	}
+	return []*registryClient{registry}
+}
+
+// find asks the registries. Of several failures the one that says most is told.
+func (o *nameOrigin) find(ctx context.Context, c *Connection) (*Endpoint, error) {
+	var why error
+	for _, r := range o.registries {
+		ep, err := r.lookUp(ctx, o.name, c)
+		if err == nil {
+			return ep, nil
+		}
+		if why == nil || errors.Is(why, ErrNoRegistry) {
+			why = err
+		}
+		if !errors.Is(err, ErrUnknownName) && !errors.Is(err, ErrNoRegistry) {
+			break
+		}
+	}
+	return nil, why
 }
 
 // registryPatience bounds the wait for the registry's answer.
@@ -124,7 +177,7 @@ func (o *nameOrigin) lookUp(c *Connection) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
 	defer cancel()
-	_, err := registry.lookUp(ctx, o.name, c)
+	_, err := o.find(ctx, c)
 	return err
 }
 
@@ -133,14 +186,16 @@ func (o *nameOrigin) lookUp(c *Connection) error {
 func (o *nameOrigin) dial(c *Connection, opts transport.Options) (*transport.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
 	defer cancel()
-	ep := registry.known(o.name, c)
-	if ep != nil {
-		conn, err := ep.dial(opts)
-		if err == nil || !errors.Is(err, transport.ErrRefused) {
-			return conn, err
+	for _, r := range o.registries {
+		if ep := r.known(o.name, c); ep != nil {
+			conn, err := ep.dial(opts)
+			if err == nil || !errors.Is(err, transport.ErrRefused) {
+				return conn, err
+			}
+			break
 		}
 	}
-	ep, err := registry.lookUp(ctx, o.name, c)
+	ep, err := o.find(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +204,11 @@ func (o *nameOrigin) dial(c *Connection, opts transport.Options) (*transport.Con
 
 func (o *nameOrigin) gone(err error) bool { return errors.Is(err, ErrUnknownName) }
 
-func (o *nameOrigin) leave(c *Connection) { registry.leave(o.name, c) }
+func (o *nameOrigin) leave(c *Connection) {
+	for _, r := range o.registries {
+		r.leave(o.name, c)
+	}
+}
 
 // checkedIn is a listening socket that the registry hands to the one who may serve the name.
 type checkedIn struct {

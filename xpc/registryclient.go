@@ -13,16 +13,27 @@ import (
 	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
 )
 
-// registry is this process's conversation with its registry. The connection is
-// made when a name is looked up or checked in, and ends with the last one that
-// needs it; a launched job keeps the one it inherited, because holding it is what
-// makes it the job.
-var registry = &registryClient{
-	names:  map[string]*registryName{},
-	served: map[string]int{},
+// registry is this process's conversation with its own registry, systemRegistry
+// the one with the machine's (R211, R212). A connection is made when a name is
+// looked up or checked in, and ends with the last one that needs it; a launched
+// job keeps the one it inherited, because holding it is what makes it the job.
+var (
+	registry       = newRegistryClient(registryOrigin{paths: nearestPath}, true)
+	systemRegistry = newRegistryClient(registryOrigin{paths: systemPaths, roots: true}, false)
+)
+
+func nearestPath() []string { return bootstrap.Paths()[:1] }
+
+func systemPaths() []string { return []string{bootstrap.SystemPath()} }
+
+func newRegistryClient(o registryOrigin, inherits bool) *registryClient {
+	return &registryClient{origin: o, inherits: inherits, names: map[string]*registryName{}, served: map[string]int{}}
 }
 
 type registryClient struct {
+	origin   registryOrigin
+	inherits bool // the socket that a launched job inherits leads here
+
 	mu        sync.Mutex // guards the rest; never held while the registry is asked
 	conn      *Connection
 	inherited bool
@@ -49,13 +60,15 @@ func (r *registryClient) use() *Connection {
 }
 
 func (r *registryClient) connect() {
-	if fd, ok := inheritedSocket(); ok {
-		r.conn = newConnection(lifecycle.Endpoint, "", &socketOrigin{fd}, NewQueue("registry"))
-		r.inherited = true
-	} else {
-		r.conn = newConnection(lifecycle.Endpoint, "", registryOrigin{}, NewQueue("registry"))
-		r.inherited = false
+	var o origin = r.origin
+	fd := -1
+	if r.inherits {
+		fd, r.inherited = inheritedSocket()
 	}
+	if r.inherited {
+		o = &socketOrigin{fd}
+	}
+	r.conn = newConnection(lifecycle.Endpoint, "", o, NewQueue("registry"))
 	conn := r.conn
 	conn.SetEventHandler(func(o Object) { r.event(conn, o) })
 	conn.Activate()

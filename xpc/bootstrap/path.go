@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,9 +14,10 @@ const SocketName = "registry.sock"
 // Paths lists the registry sockets of this process, the nearest first. A client
 // asks them in turn until one knows the name; a daemon serves the first.
 //
-// XPC_REGISTRY stands first and alone if it is set. Otherwise root has the system
-// registry only, and everybody else their own (in $XDG_RUNTIME_DIR/xpc, or in
-// /tmp/xpc-<uid> without that) and then the system's. The list is never empty.
+// XPC_REGISTRY stands first and alone if it is set, unless it names the user's own.
+// Otherwise root has the system registry only, and everybody else their own (in
+// $XDG_RUNTIME_DIR/xpc, or in /tmp/xpc-<uid> without that) and then the system's.
+// The list is never empty.
 func Paths() []string {
 	return paths(os.Getenv, os.Geteuid(), runtime.GOOS)
 }
@@ -32,16 +34,18 @@ func systemPath(goos string) string {
 }
 
 func paths(getenv func(string) string, uid int, goos string) []string {
-	if p := getenv(EnvRegistry); p != "" {
-		return []string{p}
-	}
+	given := getenv(EnvRegistry)
 	if uid == 0 {
-		return []string{systemPath(goos)}
+		return []string{cmp.Or(given, systemPath(goos))}
 	}
 	dir := filepath.Join("/tmp", "xpc-"+strconv.Itoa(uid))
 	// A relative XDG_RUNTIME_DIR is to be ignored, says its specification.
 	if x := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(x) {
 		dir = filepath.Join(x, "xpc")
 	}
-	return []string{filepath.Join(dir, SocketName), systemPath(goos)}
+	own := filepath.Join(dir, SocketName)
+	if given != "" && given != own {
+		return []string{given}
+	}
+	return []string{own, systemPath(goos)}
 }
