@@ -104,7 +104,7 @@ type child struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	lines  chan []byte // of its standard output; closed at its end
-	errors tail // its standard error
+	errors tail        // its standard error
 }
 
 // start runs a program that ends with us, however that happens.

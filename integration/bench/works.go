@@ -145,7 +145,7 @@ func manyCallers(c caller, payload []byte, callers int, limit time.Duration) (ou
 	for range callers {
 		done.Go(func() {
 			n := 0
-			for time.Since(start) < limit {
+			for n == 0 || time.Since(start) < limit {
 				if err := call(c, payload); err != nil {
 					errs <- err
 					break
@@ -179,7 +179,7 @@ func asyncCalls(c caller, payload []byte, depth int, limit time.Duration) (outco
 	done := func(err error) { free <- err }
 	calls := 0
 	start := time.Now()
-	for time.Since(start) < limit {
+	for calls == 0 || time.Since(start) < limit {
 		if err := <-free; err != nil {
 			return outcome{}, err
 		}
@@ -208,7 +208,7 @@ func oneWay(c caller, payload []byte, limit time.Duration) (outcome, error) {
 	}
 	sent := 0
 	start := time.Now()
-	for time.Since(start) < limit {
+	for sent == 0 || time.Since(start) < limit {
 		for range 64 {
 			if err := s.Send(payload); err != nil {
 				return outcome{}, err
@@ -255,7 +255,7 @@ func allocations(c caller, payload []byte, limit time.Duration) (outcome, error)
 	var m0, m1 runtime.MemStats
 	runtime.ReadMemStats(&m0)
 	calls := 0
-	for start := time.Now(); time.Since(start) < limit; calls++ {
+	for start := time.Now(); calls == 0 || time.Since(start) < limit; calls++ {
 		if err := do(); err != nil {
 			return outcome{}, err
 		}
