@@ -113,9 +113,10 @@ func (s *site) start(env []string, program string, args ...string) (*child, erro
 }
 
 // startGently runs a program that sees to its end itself when its standard input
-// ends, and has something to clean up then.
+// ends, and has something to clean up then. It is in a process group of its own,
+// so that what ends ours leaves it the time.
 func (s *site) startGently(program string, args ...string) (*child, error) {
-	return s.startAs(nil, nil, program, args...)
+	return s.startAs(&syscall.SysProcAttr{Setpgid: true}, nil, program, args...)
 }
 
 func (s *site) startAs(attr *syscall.SysProcAttr, env []string, program string, args ...string) (*child, error) {
