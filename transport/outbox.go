@@ -112,7 +112,8 @@ func (w *outbox) segmentFor(f *Frame) *segment {
 	return &w.segs[len(w.segs)-1]
 }
 
-type outBuffer [4 << 10]byte
+// outBuffer holds a short body and its header, or many short frames.
+type outBuffer [copyBelow + 512]byte
 
 var outBuffers = sync.Pool{New: func() any { return new(outBuffer) }}
 

@@ -126,13 +126,13 @@ func (r *readRole) handOver() next {
 	return handToNext
 }
 
-// start: the connection begins parked.
+// start: a reader begins, because the first frames are most likely there already.
 func (r *readRole) start() next {
 	if r.closed {
 		return standDown
 	}
-	r.armed = true
-	return armPoller
+	r.take(reader)
+	return startOne
 }
 
 // rest: nobody reads. Between the calls of a busy caller the poller is left

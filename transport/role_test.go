@@ -63,8 +63,8 @@ type world struct {
 
 func newWorld() world {
 	w := world{line: [modelCallers]int8{-1, -1, -1}}
-	if w.role.start() == armPoller {
-		w.armed = true
+	if w.role.start() == startOne {
+		w.threads[modelCallers] = thread{at: deliver, current: true}
 	}
 	return w
 }
