@@ -2,20 +2,28 @@ package xpc
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
+	"unicode"
+
+	"golang.org/x/sys/unix"
 )
 
 // describedBytes is how much of data a description shows.
 const describedBytes = 32
 
-// Description is o in one line for people to read (xpc_copy_description):
+// Description is o in one line for people to read (xpc_copy_description), always
+// with the type in front of the value:
 //
-//	{ "greeting" => <string: "hello">, "n" => <int64: 5>, "list" => [ <null>, <bool: true> ] }
+//	dictionary { greeting = string "hello", n = int64 5, list = array { null, bool true } }
 //
-// Keys stand in their order, data as its length and first 32 bytes in
-// hexadecimal, a nil Object as <nil>. The form is stable within a version and
-// meant for logs and debugging, not for programs to parse (R13).
+// Keys stand in their order, and are quoted if they are unusual; strings are
+// quoted as Go quotes them, so a description never has a line break or a control
+// character. Data is shown as its length and first 32 bytes in hexadecimal, a
+// descriptor as its number and the path that the system tells for it, a nil
+// Object as <nil>. Tools write the same with an entry a line. The form is for
+// logs and debugging, not for programs to parse (R13).
 func Description(o Object) string {
 	var b strings.Builder
 	v := valueOf(o)
@@ -24,19 +32,20 @@ func Description(o Object) string {
 }
 
 func (v *value) describe(b *strings.Builder) {
+	if v.kind == 0 {
+		b.WriteString("<nil>")
+		return
+	}
+	b.WriteString(v.kind.String())
 	switch v.kind {
 	case TypeArray:
 		v.obj.(*Array).describe(b)
 	case TypeDictionary:
 		v.obj.(*Dictionary).describe(b)
-	case 0:
-		b.WriteString("<nil>")
 	default:
-		b.WriteString("<" + v.kind.String())
 		if s := v.plain(); s != "" {
-			b.WriteString(": " + s)
+			b.WriteString(" " + s)
 		}
-		b.WriteByte('>')
 	}
 }
 
@@ -75,31 +84,50 @@ func describeData(s string) string {
 	return strings.TrimSpace(fmt.Sprintf("%d bytes %x%s", len(s), s[:min(len(s), describedBytes)], more))
 }
 
+// describe asks a duplicate for the path: the descriptor itself may be closed
+// meanwhile, and its number belong to another file.
 func (f *FD) describe() string {
-	if f.d == nil || f.closed.Load() {
+	n, err := f.dup()
+	if err != nil {
 		return "closed"
 	}
-	return strconv.Itoa(f.d.FD())
+	defer unix.Close(n)
+	number := strconv.Itoa(f.d.FD())
+	path, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(n))
+	if err != nil {
+		return number // a system without such a folder
+	}
+	return number + " " + strconv.Quote(path)
 }
 
 func (a *Array) describe(b *strings.Builder) {
-	b.WriteByte('[')
+	b.WriteString(" {")
 	for i := range a.values {
 		b.WriteString(separator(i))
 		a.values[i].describe(b)
 	}
-	b.WriteString(closing(len(a.values), "]"))
+	b.WriteString(closing(len(a.values)))
 }
 
 func (d *Dictionary) describe(b *strings.Builder) {
-	b.WriteByte('{')
+	b.WriteString(" {")
 	for i := range d.entries {
-		b.WriteString(separator(i))
-		b.WriteString(strconv.Quote(d.entries[i].key))
-		b.WriteString(" => ")
+		b.WriteString(separator(i) + describeKey(d.entries[i].key) + " = ")
 		d.entries[i].describe(b)
 	}
-	b.WriteString(closing(len(d.entries), "}"))
+	b.WriteString(closing(len(d.entries)))
+}
+
+// describeKey leaves ordinary keys bare, and quotes what would be hard to read
+// or could pass for something else.
+func describeKey(key string) string {
+	odd := func(r rune) bool {
+		return strings.ContainsRune(`=,{}"\`, r) || r == unicode.ReplacementChar || unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}
+	if key == "" || strings.ContainsFunc(key, odd) {
+		return strconv.Quote(key)
+	}
+	return key
 }
 
 func separator(i int) string {
@@ -109,9 +137,9 @@ func separator(i int) string {
 	return ", "
 }
 
-func closing(n int, bracket string) string {
+func closing(n int) string {
 	if n == 0 {
-		return bracket
+		return "}"
 	}
-	return " " + bracket
+	return " }"
 }

@@ -35,7 +35,7 @@ func ExampleArray() {
 	fmt.Println(a)
 	// Output:
 	// 3 2
-	// [ <string: "one">, <int64: 2>, <bool: true> ]
+	// array { string "one", int64 2, bool true }
 }
 
 func ExampleObject() {
@@ -92,14 +92,14 @@ func ExampleUint64() {
 
 func ExampleDouble() {
 	fmt.Println(xpc.Description(xpc.Double(1.5)), xpc.NewDictionary().GetDouble("absent"))
-	// Output: <double: 1.5> NaN
+	// Output: double 1.5 NaN
 }
 
 func ExampleDate() {
 	d := xpc.NewDictionary()
 	d.Set("when", xpc.NewDate(time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)))
 	fmt.Println(time.Unix(0, d.GetDate("when")).UTC().Year(), d)
-	// Output: 2024 { "when" => <date: 2024-02-29T12:00:00Z> }
+	// Output: 2024 dictionary { when = date 2024-02-29T12:00:00Z }
 }
 
 func ExampleString() {
@@ -180,5 +180,5 @@ func ExampleCopy() {
 	c := xpc.Copy(d).(*xpc.Dictionary)
 	c.GetArray("list").AppendInt64(2)
 	fmt.Println(d, xpc.Equal(c, d))
-	// Output: { "list" => [ <int64: 1> ] } false
+	// Output: dictionary { list = array { int64 1 } } false
 }

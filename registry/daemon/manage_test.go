@@ -80,7 +80,7 @@ func TestTools(t *testing.T) {
 	if diff := cmp.Diff(got, xpc.Description(byLabel.GetDictionary(bootstrap.KeyJob))); diff != "" {
 		t.Errorf("by name and by label it is the same job:\n%s", diff)
 	}
-	for _, want := range []string{`"path" => `, `"state" => `, path, "not running", dir + "/prog", "(never exited)", "com.example.echo"} {
+	for _, want := range []string{`path = `, `state = `, path, "not running", dir + "/prog", "(never exited)", "com.example.echo"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("print lacks %q: %s", want, got)
 		}

@@ -1,11 +1,9 @@
 package value
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/openxpc/openxpc/xpc"
 )
@@ -18,8 +16,8 @@ import (
 //		bool true
 //	}
 //
-// Strings and unusual keys are quoted as Go quotes them. A nil or empty
-// dictionary gives nothing.
+// It is xpc.Description with an entry a line, and without the outermost braces.
+// A nil or empty dictionary gives nothing.
 func AppendText(b []byte, d *xpc.Dictionary) []byte { return appendEntries(b, d, 0) }
 
 func appendEntries(b []byte, d *xpc.Dictionary, indent int) []byte {
@@ -37,48 +35,28 @@ func appendElements(b []byte, a *xpc.Array, indent int) []byte {
 	return b
 }
 
+// appendValue takes the texts of all but containers from package xpc, so that
+// tools and programs say the same.
 func appendValue(b []byte, o xpc.Object, indent int) []byte {
-	b = append(b, o.Type().String()...)
 	switch o := o.(type) {
 	case *xpc.Dictionary:
-		b = appendEntries(append(b, " {\n"...), o, indent+1)
-		b = append(appendTabs(b, indent), '}')
+		b = append(b, "dictionary {"...)
+		b = appendBody(b, o.Count(), indent, func(b []byte) []byte { return appendEntries(b, o, indent+1) })
 	case *xpc.Array:
-		b = appendElements(append(b, " {\n"...), o, indent+1)
-		b = append(appendTabs(b, indent), '}')
+		b = append(b, "array {"...)
+		b = appendBody(b, o.Count(), indent, func(b []byte) []byte { return appendElements(b, o, indent+1) })
 	default:
-		if text := scalar(o); text != "" {
-			b = append(append(b, ' '), text...)
-		}
+		b = append(b, xpc.Description(o)...)
 	}
 	return append(b, '\n')
 }
 
-// scalar is the text behind the name of the type.
-func scalar(o xpc.Object) string {
-	switch o := o.(type) {
-	case xpc.Null:
-		return ""
-	case xpc.Bool:
-		return strconv.FormatBool(bool(o))
-	case xpc.Int64:
-		return strconv.FormatInt(int64(o), 10)
-	case xpc.Uint64:
-		return strconv.FormatUint(uint64(o), 10)
-	case xpc.Double:
-		return strconv.FormatFloat(float64(o), 'g', -1, 64)
-	case xpc.String:
-		return strconv.Quote(string(o))
-	case *xpc.Data:
-		_, text := special(o)
-		return fmt.Sprintf("%d bytes %s", len(o.Bytes()), text)
-	case *xpc.Error:
-		return strconv.Quote(o.GetString(xpc.ErrorKeyDescription))
-	case xpc.Date, xpc.UUID, *xpc.FD:
-		_, text := special(o)
-		return text
+// appendBody writes what stands between the braces, and the closing one.
+func appendBody(b []byte, count, indent int, inside func([]byte) []byte) []byte {
+	if count > 0 {
+		b = appendTabs(inside(append(b, '\n')), indent)
 	}
-	return xpc.Description(o)
+	return append(b, '}')
 }
 
 func appendTabs(b []byte, n int) []byte {
@@ -88,16 +66,12 @@ func appendTabs(b []byte, n int) []byte {
 	return b
 }
 
-// textKey leaves ordinary keys bare, and quotes what would be hard to read or
-// could pass for another line.
+// textKey is the key as package xpc describes it: bare, or quoted if unusual.
 func textKey(key string) string {
-	odd := func(r rune) bool {
-		return r == '=' || r == '"' || r == '\\' || unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}
-	if key == "" || strings.ContainsFunc(key, odd) {
-		return strconv.Quote(key)
-	}
-	return key
+	d := xpc.NewDictionary()
+	d.Set(key, xpc.Null{})
+	text := strings.TrimPrefix(xpc.Description(d), "dictionary { ")
+	return strings.TrimSuffix(text, " = null }")
 }
 
 // descriptorPath is the path that the system knows for a descriptor, or "" on

@@ -2,6 +2,8 @@ package value
 
 import (
 	"math"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/openxpc/openxpc/xpc"
@@ -25,7 +27,7 @@ ok = bool true
 com.example/x = double 0.5
 when = date 1970-01-01T00:00:00Z
 id = uuid 00000000-0000-0000-0000-000000000000
-blob = data 3 bytes AAEC
+blob = data 3 bytes 000102
 list = array {
 	int64 -1
 	dictionary {
@@ -49,5 +51,24 @@ func TestTextIsHarmless(t *testing.T) {
 	want := `"a\nb = bool true" = string "\x1b[2J\u202e"` + "\n"
 	if got := string(AppendText(nil, d)); got != want {
 		t.Errorf("text = %q, want %q", got, want)
+	}
+}
+
+// What the tool shows is what a program's log says, but for the line breaks.
+func TestTextIsTheDescription(t *testing.T) {
+	list := xpc.NewArray(xpc.Null{}, xpc.NewArray(), xpc.NewDictionary(), xpc.NewData(make([]byte, 40)))
+	d := dictionary("greeting", xpc.String("a\n\xff"))
+	for key, o := range map[string]xpc.Object{
+		"double": xpc.Double(5), "d ate": xpc.Date(1), "": xpc.UUID{1}, "{": xpc.Uint64(5),
+		"error": xpc.ErrConnectionInvalid, "list": list, "inner": dictionary("=", xpc.Bool(true)),
+	} {
+		d.Set(key, o)
+	}
+	text := "dictionary {\n" + string(AppendText(nil, d)) + "}"
+	text = regexp.MustCompile(`\{\n\t*`).ReplaceAllString(text, "{ ")
+	text = regexp.MustCompile(`\n\t*\}`).ReplaceAllString(text, " }")
+	text = regexp.MustCompile(`\n\t*`).ReplaceAllString(strings.TrimSuffix(text, "\n"), ", ")
+	if want := xpc.Description(d); text != want {
+		t.Errorf("text on one line:\n%s\nDescription:\n%s", text, want)
 	}
 }
