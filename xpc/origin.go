@@ -177,8 +177,21 @@ func (o *nameOrigin) lookUp(c *Connection) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
 	defer cancel()
+	if o.known(c) != nil {
+		return nil // another connection has asked, and we are told when the name goes
+	}
 	_, err := o.find(ctx, c)
 	return err
+}
+
+// known is what an earlier look-up of this process found, nil if there was none.
+func (o *nameOrigin) known(c *Connection) *Endpoint {
+	for _, r := range o.registries {
+		if ep := r.known(o.name, c); ep != nil {
+			return ep
+		}
+	}
+	return nil
 }
 
 // dial asks the registry again when nobody listens at the endpoint it gave: the
@@ -186,13 +199,10 @@ func (o *nameOrigin) lookUp(c *Connection) error {
 func (o *nameOrigin) dial(c *Connection, opts transport.Options) (*transport.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
 	defer cancel()
-	for _, r := range o.registries {
-		if ep := r.known(o.name, c); ep != nil {
-			conn, err := ep.dial(opts)
-			if err == nil || !errors.Is(err, transport.ErrRefused) {
-				return conn, err
-			}
-			break
+	if ep := o.known(c); ep != nil {
+		conn, err := ep.dial(opts)
+		if err == nil || !errors.Is(err, transport.ErrRefused) {
+			return conn, err
 		}
 	}
 	ep, err := o.find(ctx, c)
