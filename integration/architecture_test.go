@@ -26,7 +26,7 @@ var allowed = []struct {
 }{
 	{"credentials", nil},
 	{"transport", []string{"credentials"}},
-	{"transport/transporttest", []string{"transport", "credentials"}},
+	{"transport/transporttest", []string{"transport", "credentials", "integration/leaktest"}},
 	{"xpc/wire", nil},
 	{"xpc/bootstrap", nil},
 	{"xpc/internal/lifecycle", nil},

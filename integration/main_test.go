@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/openxpc/openxpc/integration/leaktest"
 )
 
 // TestMain is every process of these tests: this binary runs again as a service
@@ -19,29 +19,21 @@ func TestMain(m *testing.M) {
 		runHelper(name)
 		return
 	}
-	before := settled(0)
+	done := leaktest.Start()
 	code := m.Run()
 	removePrograms()
-	if code == 0 {
-		code = complain(before)
+	if code == 0 && !(done() && allHelpersUsed()) {
+		code = 1
 	}
 	os.Exit(code)
 }
 
-func complain(before int) (code int) {
-	if err := goleak.Find(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if after := settled(before); after > before {
-		fmt.Fprintf(os.Stderr, "%d descriptors before the tests, %d after\n", before, after)
-		code = 1
-	}
-	for _, name := range unusedHelpers() {
+func allHelpersUsed() bool {
+	unused := unusedHelpers()
+	for _, name := range unused {
 		fmt.Fprintf(os.Stderr, "no test uses the helper %q\n", name)
-		code = 1
 	}
-	return code
+	return len(unused) == 0
 }
 
 // wholeRun says whether all tests were to run.
@@ -59,20 +51,9 @@ func wholeRun() bool {
 func settled(want int) (n int) {
 	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
 		runtime.GC()
-		n = openDescriptors()
+		n = leaktest.Descriptors()
 		if n <= want || want == 0 || time.Now().After(deadline) {
 			return n
 		}
 	}
-}
-
-// openDescriptors counts this process's, or answers 0 where the system does not
-// show them. The pipe makes the runtime open its poller's before the first count.
-func openDescriptors() int {
-	if r, w, err := os.Pipe(); err == nil {
-		r.Close()
-		w.Close()
-	}
-	entries, _ := os.ReadDir("/proc/self/fd")
-	return len(entries)
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync/atomic"
 
+	"github.com/openxpc/openxpc/integration/leaktest"
 	"github.com/openxpc/openxpc/xpc"
 )
 
@@ -38,7 +39,7 @@ func measure() resources {
 	}
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
-	return resources{runtime.NumGoroutine(), openDescriptors(), int(mem.HeapObjects)}
+	return resources{runtime.NumGoroutine(), leaktest.Descriptors(), int(mem.HeapObjects)}
 }
 
 // grewLess says whether r is back to before, with fewer new heap objects than more.

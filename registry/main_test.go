@@ -3,7 +3,7 @@ package registry
 import (
 	"testing"
 
-	"github.com/openxpc/openxpc/registry/internal/leaktest"
+	"github.com/openxpc/openxpc/integration/leaktest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }

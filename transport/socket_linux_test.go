@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/openxpc/openxpc/integration/leaktest"
 )
 
 // TestWatchProcess: a process handle is readable when the process has ended.
@@ -80,7 +82,7 @@ func TestDescriptorsLostOnTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	leaveRoomFor(t, 14)
-	before := openDescriptors(t)
+	before := leaktest.Descriptors()
 	k := &keepErr{closed: make(chan error)}
 	c.Start(k)
 	var broken *ProtocolError
@@ -92,16 +94,7 @@ func TestDescriptorsLostOnTheWay(t *testing.T) {
 	}
 	unix.Close(fds[1])
 	// The socket itself and the poller's descriptor go too.
-	eventually(t, "nothing that came is open", func() bool { return openDescriptors(t) <= before-3 })
-}
-
-func openDescriptors(t *testing.T) int {
-	t.Helper()
-	names, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(names)
+	eventually(t, "nothing that came is open", func() bool { return leaktest.Descriptors() <= before-3 })
 }
 
 // TestFailedSendEndsTheConnection: if the kernel refuses a frame for good, the

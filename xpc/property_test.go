@@ -15,6 +15,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/openxpc/openxpc/integration/leaktest"
 	"github.com/openxpc/openxpc/transport"
 	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
 )
@@ -59,9 +60,9 @@ func TestAnySequenceOverSockets(t *testing.T) {
 func countDescriptors(t *testing.T) {
 	runtime.GC()
 	percent, limit := debug.SetGCPercent(-1), debug.SetMemoryLimit(1<<30)
-	before := openDescriptors()
+	before := leaktest.Descriptors()
 	t.Cleanup(func() {
-		if after := openDescriptors(); after > before {
+		if after := leaktest.Descriptors(); after > before {
 			t.Errorf("%d descriptors are open, %d were before: each that is handed in is written, delivered or closed (P7)", after, before)
 		}
 		debug.SetGCPercent(percent)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -13,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/openxpc/openxpc/integration/leaktest"
 )
 
 // TestMain runs xpcd itself when a test started this binary for that.
@@ -22,28 +21,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	before := descriptors()
-	code := m.Run()
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if after := descriptors(); code == 0 && after > before {
-		fmt.Fprintf(os.Stderr, "%d descriptors before the tests, %d after\n", before, after)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// descriptors counts this process's, with those that the runtime never closes;
-// 0 where there is no /proc.
-func descriptors() int {
-	if r, w, err := os.Pipe(); err == nil {
-		r.Close()
-		w.Close()
-	}
-	entries, _ := os.ReadDir("/proc/self/fd")
-	return len(entries)
+	leaktest.Main(m)
 }
 
 func write(t *testing.T, path, text string, mode os.FileMode) string {

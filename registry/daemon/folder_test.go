@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/openxpc/openxpc/registry/internal/leaktest"
+	"github.com/openxpc/openxpc/integration/leaktest"
 )
 
 // TestMain counts goroutines and descriptors, unless this process was started

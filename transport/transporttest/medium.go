@@ -3,6 +3,7 @@ package transporttest
 import (
 	"testing"
 
+	"github.com/openxpc/openxpc/integration/leaktest"
 	"github.com/openxpc/openxpc/transport"
 )
 
@@ -30,10 +31,10 @@ func Run(t *testing.T, m Medium) {
 	for _, group := range [...][]test{frameTests, hostileTests, closeTests, waitTests, pauseTests} {
 		for _, x := range group {
 			t.Run(x.name, func(t *testing.T) {
-				before := OpenDescriptors()
+				before := leaktest.Descriptors()
 				x.run(t, m)
 				Eventually(t, "the descriptors that the test opened are closed", func() bool {
-					return OpenDescriptors() <= before // an earlier test may still have been closing
+					return leaktest.Descriptors() <= before // an earlier test may still have been closing
 				})
 			})
 		}

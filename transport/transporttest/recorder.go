@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -16,15 +15,6 @@ import (
 
 	"github.com/openxpc/openxpc/transport"
 )
-
-// OpenDescriptors counts this process's descriptors, or gives 0 where the system does not list them.
-func OpenDescriptors() int {
-	names, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
-	}
-	return len(names)
-}
 
 // Eventually asks until ok, and fails t if that is never so.
 func Eventually(t testing.TB, what string, ok func() bool) {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/openxpc/openxpc/registry/internal/leaktest"
+	"github.com/openxpc/openxpc/integration/leaktest"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }

@@ -13,12 +13,19 @@ import (
 
 // Main runs the tests and exits; call it from TestMain.
 func Main(m interface{ Run() int }) {
-	before := baseline()
+	done := Start()
 	code := m.Run()
-	if code == 0 {
-		code = check(before)
+	if code == 0 && !done() {
+		code = 1
 	}
 	os.Exit(code)
+}
+
+// Start counts now. done counts again when the tests are over, and says on
+// standard error what is left: for a TestMain that has more to do.
+func Start() (done func() bool) {
+	before := baseline()
+	return func() bool { return check(before) }
 }
 
 // baseline counts after the runtime has opened its poller, which it never closes.
@@ -27,33 +34,32 @@ func baseline() int {
 		r.Close()
 		w.Close()
 	}
-	return descriptors()
+	return Descriptors()
 }
 
-func check(before int) int {
+func check(before int) bool {
 	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		list()
-		return 1
+		return false
 	}
 	// What a finished goroutine has only just closed may still be counted, and
 	// what only the collector closes needs it to run; so look again, for a bounded while.
-	after := descriptors()
+	after := Descriptors()
 	for range 500 {
 		if after <= before {
-			return 0
+			return true
 		}
 		runtime.GC()
 		time.Sleep(10 * time.Millisecond)
-		after = descriptors()
+		after = Descriptors()
 	}
 	fmt.Fprintf(os.Stderr, "%d descriptors before the tests, %d after\n", before, after)
 	list()
-	return 1
+	return false
 }
 
-// descriptors counts this process's, or answers 0 where there is no /proc.
-func descriptors() int {
+// Descriptors counts this process's, or answers 0 where there is no /proc.
+func Descriptors() int {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return 0
