@@ -2,7 +2,6 @@ package xpc
 
 import (
 	"context"
-	"sync"
 
 	"github.com/openxpc/openxpc/transport"
 	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
@@ -24,52 +23,42 @@ type call struct {
 // are not pooled across connections: a waiter belongs where its channel was made.
 const keepCalls = 64
 
-var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
-
-// keepBodies: longer buffers are left to the collector.
-const keepBodies = 16 << 10
-
-func recycleBody(b *[]byte) {
-	if cap(*b) <= keepBodies {
-		bodies.Put(b)
-	}
-}
-
 // newID numbers what the core must tell apart; c.mu is held.
 func (c *Connection) newID() lifecycle.ID {
 	c.lastID++
 	return lifecycle.ID(c.lastID)
 }
 
-// pack encodes m as the body of o. The message is a snapshot (R141).
-func (c *Connection) pack(m *Dictionary, o *outgoing) error {
+// pack encodes m. The message is a snapshot (R141).
+func (c *Connection) pack(m *Dictionary) (*outgoing, error) {
 	if m == nil {
 		misuse("a message must be a dictionary.")
 	}
-	o.pooled = bodies.Get().(*[]byte)
-	body, files, err := encodeMessage((*o.pooled)[:0], m, c.sendLimits.Load())
-	*o.pooled = body[:0]
+	o := newOutgoing()
+	body, files, err := encodeMessage(o.memory, m, c.sendLimits.Load())
+	o.memory = body[:0]
 	if err != nil {
 		o.recycle()
-		return err
+		return nil, err
 	}
 	o.frame.Kind, o.frame.Body, o.frame.Files = frameMessage, body, files
-	return nil
+	return o, nil
 }
 
 // agreeLimits works out what may be sent: this side's limits, and the other's
 // where it has said them; c.mu is held.
 func (c *Connection) agreeLimits() {
-	lim := c.limits
+	lim := *c.limits
 	if l := c.link; l != nil && l.greeted {
 		lim.MaxMessageSize = min(lim.MaxMessageSize, l.limits.maxMessage)
 		lim.MaxDescriptors = min(lim.MaxDescriptors, l.limits.maxDescriptors)
 	}
-	if lim == c.limits && lim == defaultLimits {
-		c.sendLimits.Store(&defaultLimits)
+	if lim == *c.limits {
+		c.sendLimits.Store(c.limits)
 		return
 	}
-	c.sendLimits.Store(&lim)
+	agreed := lim
+	c.sendLimits.Store(&agreed)
 }
 
 // SendMessage sends m and returns at once; it never blocks (R78)
@@ -90,27 +79,27 @@ func (c *Connection) send(m *Dictionary) error {
 	if m != nil && m.in != nil && m.in.isReply {
 		return c.sendReply(m)
 	}
-	var o outgoing
-	if err := c.pack(m, &o); err != nil {
+	o, err := c.pack(m)
+	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	id := c.newID()
 	o.frame.ID = uint64(id)
-	c.submit(lifecycle.Event{Op: lifecycle.Send, ID: id}, &o)
+	c.submit(lifecycle.Event{Op: lifecycle.Send, ID: id}, o)
 	return c.sent()
 }
 
 func (c *Connection) sendReply(m *Dictionary) error {
 	m.in.takeReply(c)
-	var o outgoing
-	if err := c.pack(m, &o); err != nil {
+	o, err := c.pack(m)
+	if err != nil {
 		c.abandon(m.in.epoch, m.in.id)
 		return err
 	}
 	o.frame.Kind, o.frame.ID = frameReply, m.in.id
 	c.mu.Lock()
-	c.submit(lifecycle.Event{Op: lifecycle.Reply, ID: c.newID(), Epoch: m.in.epoch}, &o)
+	c.submit(lifecycle.Event{Op: lifecycle.Reply, ID: c.newID(), Epoch: m.in.epoch}, o)
 	return c.sent()
 }
 
@@ -130,9 +119,10 @@ func (c *Connection) sent() error {
 
 // abandon tells the sender of a request that no reply is coming (R149).
 func (c *Connection) abandon(e lifecycle.Epoch, id uint64) {
-	o := outgoing{frame: transport.Frame{Kind: frameAbandoned, ID: id}}
+	o := newOutgoing()
+	o.frame.Kind, o.frame.ID = frameAbandoned, id
 	c.mu.Lock()
-	c.submit(lifecycle.Event{Op: lifecycle.Reply, ID: c.newID(), Epoch: e}, &o)
+	c.submit(lifecycle.Event{Op: lifecycle.Reply, ID: c.newID(), Epoch: e}, o)
 	c.unlock()
 }
 
@@ -161,8 +151,8 @@ func (c *Connection) request(m *Dictionary, x *call) (lifecycle.ID, *link, *call
 	if m != nil && m.in != nil && m.in.isReply {
 		misuse("Attempt to send a reply as a message that expects a reply.")
 	}
-	var o outgoing
-	if err := c.pack(m, &o); err != nil {
+	o, err := c.pack(m)
+	if err != nil {
 		return 0, nil, nil, err
 	}
 	c.mu.Lock()
@@ -176,15 +166,12 @@ func (c *Connection) request(m *Dictionary, x *call) (lifecycle.ID, *link, *call
 	}
 	id := c.newID()
 	o.frame.ID, o.frame.Flags = uint64(id), flagWantsReply
-	if c.calls == nil {
-		c.calls = map[lifecycle.ID]*call{}
-	}
-	c.calls[id] = x
+	c.calls.add(id, x)
 	if c.paused && c.link != nil {
 		c.paused = false
-		c.after.resume = c.link
+		c.after.rarely().resume = c.link
 	}
-	c.submit(lifecycle.Event{Op: lifecycle.Send, ID: id, Call: true}, &o)
+	c.submit(lifecycle.Event{Op: lifecycle.Send, ID: id, Call: true}, o)
 	l := c.link
 	if l != nil && !l.started {
 		l = nil // somebody else will read the reply
@@ -263,7 +250,7 @@ func (c *Connection) forget(id lifecycle.ID, x *call, err error) error {
 		c.mu.Unlock()
 		return nil
 	}
-	delete(c.calls, id)
+	c.calls.remove(id)
 	c.step(lifecycle.Event{Op: lifecycle.Forget, ID: id})
 	c.unlock()
 	return err
@@ -281,13 +268,12 @@ func eventOf(o lifecycle.Outcome) *Error {
 
 // complete ends a call; c.mu is held.
 func (c *Connection) complete(id lifecycle.ID, o lifecycle.Outcome) {
-	x := c.calls[id]
-	delete(c.calls, id)
+	x := c.calls.remove(id)
 	x.outcome = o
 	if o != lifecycle.Replied && x.cause == nil {
-		x.cause = c.cause
-		if c.reason != nil {
-			x.cause = c.reason
+		x.cause = c.rare.cause
+		if c.rare.reason != nil {
+			x.cause = c.rare.reason
 		}
 	}
 	if x.waiter != nil {
@@ -324,10 +310,11 @@ func (c *Connection) SendBarrier(f func()) {
 	}
 	c.mu.Lock()
 	id := c.newID()
-	if c.barriers == nil {
-		c.barriers = map[lifecycle.ID]func(){}
+	r := c.rarely()
+	if r.barriers == nil {
+		r.barriers = map[lifecycle.ID]func(){}
 	}
-	c.barriers[id] = f
+	r.barriers[id] = f
 	c.step(lifecycle.Event{Op: lifecycle.Barrier, ID: id})
 	c.unlock()
 }
@@ -360,8 +347,8 @@ func (c *Connection) Send(ctx context.Context, m *Dictionary) error {
 func (c *Connection) awaitRoom() (<-chan struct{}, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reason != nil {
-		return nil, &ConnectionError{Event: ErrConnectionInvalid, Cause: c.reason}
+	if c.rare.reason != nil {
+		return nil, &ConnectionError{Event: ErrConnectionInvalid, Cause: c.rare.reason}
 	}
 	l := c.link
 	queued := c.waiting
@@ -371,8 +358,9 @@ func (c *Connection) awaitRoom() (<-chan struct{}, error) {
 	if queued < sendWindow {
 		return nil, nil
 	}
-	if c.room == nil {
-		c.room = make(chan struct{})
+	r := c.rarely()
+	if r.room == nil {
+		r.room = make(chan struct{})
 		if l != nil && l.conn.Queued() > 0 { // else only what is not written yet is in the way
 			l.conn.Written(func() {
 				// Ends at once: Written may call while c.mu is held.
@@ -380,7 +368,7 @@ func (c *Connection) awaitRoom() (<-chan struct{}, error) {
 			})
 		}
 	}
-	return c.room, nil
+	return r.room, nil
 }
 
 func (c *Connection) roomAgain() {

@@ -55,42 +55,59 @@ type Connection struct {
 
 	sendLimits atomic.Pointer[Limits] // see agreeLimits; written under mu
 
-	mu        sync.Mutex // guards the rest; never held across I/O or the program's code
-	m         lifecycle.Machine
-	queue     *Queue
-	handler   Handler
+	mu       sync.Mutex // guards the rest; never held across I/O or the program's code
+	m        lifecycle.Machine
+	queue    *Queue
+	handler  Handler
+	limits   *Limits // never changed, only replaced; shared by who has the same
+	lastID   uint64
+	link     *link // the present socket
+	peer     credentials.Credentials
+	staged   *outgoing                  // the message of the Step that runs
+	outgoing map[lifecycle.ID]*outgoing // sent, neither written nor discarded; nil when empty
+	waiting  int                        // bytes in outgoing
+	calls    callTable                  // not completed
+	spare    []*call                    // for synchronous callers to come
+	events   fifo[event]                // arrived, neither run nor dropped
+	unread   int                        // bytes in events
+	reader   *link                      // the Step that runs was caused by its reader, who may run what becomes due
+	on       *Queue                     // where the present delivery was scheduled
+	after    after
+	rare     *rare     // &nothingRare until there is something; see rarely
+	home     *listener // of an accepted peer; nil for others
+
+	announced bool           // to home
+	paused    bool           // reading stopped for MaxReceivedBytes
+	inDeliver bool           // deliver runs; it looks at again when it is done
+	again     bool           // the next delivery is due
+	due       bool           // the Step has chosen what the handler gets:
+	what      lifecycle.What // this
+	finished  bool           // everything was told: Done is closed
+}
+
+// rare is what few connections have, or none for most of its life: an idle
+// connection is to be small.
+type rare struct {
 	context   any
 	finalizer Finalizer
-	limits    Limits
-	lastID    uint64
-	link      *link // the present socket
-	peer      credentials.Credentials
-	staged    outgoing // the message of the Step that runs
-	isStaged  bool
-	outgoing  map[lifecycle.ID]*outgoing // sent, neither written nor discarded
-	waiting   int                        // bytes in outgoing
-	calls     map[lifecycle.ID]*call     // not completed
-	spare     []*call                    // for synchronous callers to come
-	barriers  map[lifecycle.ID]func()    // not run
-	events    fifo[event]                // arrived, neither run nor dropped
-	unread    int                        // bytes in events
-	paused    bool                       // reading stopped for MaxReceivedBytes
-	current   event                      // what the handler was given
-	running   Handler                    // the handler that Run chose
-	inDeliver bool                       // deliver runs; it looks at again when it is done
-	again     bool                       // the next delivery is due
-	reader    *link                      // the Step that runs was caused by its reader, who may run what becomes due
-	on        *Queue                     // where the present delivery was scheduled
-	cause     error                      // why the present interruption or invalidation
-	reason    error                      // why invalid; nil while valid
-	unloaded  error                      // the name went while a socket was open: it will be the last
-	probes    int                        // probes since something was sent
-	room      chan struct{}              // closed and replaced when output drains or the state changes
-	after     after
-	done      chan struct{}
+	barriers  map[lifecycle.ID]func() // not run
+	cause     error                   // why the present interruption or invalidation
+	reason    error                   // why invalid; nil while valid
+	unloaded  error                   // the name went while a socket was open: it will be the last
+	probes    int                     // probes since something was sent
+	room      chan struct{}           // closed and replaced when output drains or the state changes
+	done      chan struct{}           // nil until somebody asks
+}
 
-	home      *listener // of an accepted peer; nil for others
-	announced bool      // to home
+// nothingRare is read in place of a rare that a connection does not have.
+var nothingRare rare
+
+// rarely is the connection's rare, to be written to; c.mu is held.
+func (c *Connection) rarely() *rare {
+	if c.rare == &nothingRare {
+		c.rare = new(rare)
+	}
+	return c.rare
 }
 
 type event struct {
@@ -179,9 +196,9 @@ func newConnection(k lifecycle.Kind, name string, o origin, q *Queue) *Connectio
 		origin: o,
 		m:      lifecycle.New(k),
 		queue:  orDefault(q),
-		limits: defaultLimits,
+		limits: &defaultLimits,
 		peer:   credentials.Unknown(),
-		done:   make(chan struct{}),
+		rare:   &nothingRare,
 	}
 	c.deliverFn = c.deliver
 	c.sendLimits.Store(&defaultLimits)
@@ -200,20 +217,10 @@ func (c *Connection) SetEventHandler(h Handler) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.handlersGone() {
-		return
+	if c.finished {
+		return // handlers were let go of with the final event (R70)
 	}
 	c.handler = h
-}
-
-// handlersGone: handlers are let go of with the final event (R70).
-func (c *Connection) handlersGone() bool {
-	select {
-	case <-c.done:
-		return true
-	default:
-		return false
-	}
 }
 
 // SetTargetQueue says where handlers run from the next event on
@@ -232,7 +239,10 @@ func (c *Connection) SetTargetQueue(q *Queue) {
 func (c *Connection) SetLimits(l Limits) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.limits = l.withDefaults()
+	l = l.withDefaults()
+	if c.limits = &l; l == defaultLimits {
+		c.limits = &defaultLimits
+	}
 	c.agreeLimits()
 }
 
@@ -275,7 +285,7 @@ func (c *Connection) Cancel() { c.cancelBecause(ErrCanceled) }
 
 func (c *Connection) cancelBecause(why error) {
 	c.mu.Lock()
-	c.cause = why
+	c.rarely().cause = why
 	c.step(lifecycle.Event{Op: lifecycle.Cancel})
 	c.unlock()
 }
@@ -327,7 +337,7 @@ func (c *Connection) InvalidationReason() string {
 func (c *Connection) invalidBecause() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.reason
+	return c.rare.reason
 }
 
 // SetContext keeps a value of the program's with the connection
@@ -335,14 +345,14 @@ func (c *Connection) invalidBecause() error {
 func (c *Connection) SetContext(v any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.context = v
+	c.rarely().context = v
 }
 
 // Context is what SetContext was given last, nil at first (xpc_connection_get_context).
 func (c *Connection) Context() any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.context
+	return c.rare.context
 }
 
 // SetFinalizer has f called once, with the context that is set then, right after
@@ -351,12 +361,23 @@ func (c *Connection) Context() any {
 func (c *Connection) SetFinalizer(f Finalizer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.finalizer = f
+	c.rarely().finalizer = f
 }
 
 // Done is closed when the connection is invalid and everything was told: the
 // final event's handler and the finalizer have returned.
-func (c *Connection) Done() <-chan struct{} { return c.done }
+func (c *Connection) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.rarely()
+	if r.done == nil {
+		r.done = make(chan struct{})
+		if c.finished {
+			close(r.done)
+		}
+	}
+	return r.done
+}
 
 // MisuseInfo is the text of the last misuse that the library stopped the program
 // for, "" if there was none: for debuggers and for programs that recover

@@ -17,8 +17,8 @@ type link struct {
 	c     *Connection
 	conn  *transport.Conn
 	epoch lifecycle.Epoch
-	dials bool   // this side dialed and has said HELLO
-	own   Limits // what this side accepts on this socket
+	dials bool    // this side dialed and has said HELLO
+	own   *Limits // what this side accepts on this socket
 
 	// Guarded by c.mu.
 	started bool // callers may read it themselves
@@ -90,6 +90,7 @@ func (l *link) silent() {
 func (l *link) notSilent() {
 	if l.silence != nil {
 		l.silence.Stop()
+		l.silence = nil
 	}
 }
 
@@ -120,7 +121,7 @@ func (c *Connection) dial(e lifecycle.Epoch) {
 	}
 	l := &link{c: c, conn: conn, epoch: e, dials: true, own: lim}
 	c.link = l
-	conn.Append(helloFrame(&lim))
+	conn.Append(helloFrame(lim))
 	c.after.flush = l
 	c.step(lifecycle.Event{Op: lifecycle.Dialed, Epoch: e})
 	c.unlock()
@@ -139,18 +140,19 @@ func (c *Connection) holdProbe(e lifecycle.Epoch) {
 	if c.m.State() != lifecycle.Probing {
 		return
 	}
-	c.probes++
-	pause := min(time.Millisecond<<min(c.probes-1, 20), mostProbePause)
-	if c.probes == 1 {
+	r := c.rarely()
+	r.probes++
+	pause := min(time.Millisecond<<min(r.probes-1, 20), mostProbePause)
+	if r.probes == 1 {
 		return
 	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for c.m.State() == lifecycle.Probing && c.m.Epoch() == e {
-		if c.room == nil {
-			c.room = make(chan struct{})
+		if r.room == nil {
+			r.room = make(chan struct{})
 		}
-		changed := c.room
+		changed := r.room
 		c.mu.Unlock()
 		var over bool
 		select {
@@ -181,7 +183,7 @@ func (c *Connection) dialFailed(e lifecycle.Epoch, err error) {
 		op = lifecycle.Refused
 	}
 	if e == c.m.Epoch() {
-		c.cause = err
+		c.rarely().cause = err
 	}
 	c.step(lifecycle.Event{Op: op, Epoch: e})
 	s := c.m.State()
@@ -203,7 +205,8 @@ func (c *Connection) closeLink(e lifecycle.Epoch) {
 	}
 	if c.link != nil && c.link.epoch == e {
 		c.link.notSilent()
-		c.after.closing = append(c.after.closing, c.link)
+		a := c.after.rarely()
+		a.closing = append(a.closing, c.link)
 		c.link = nil
 		c.paused = false
 		c.agreeLimits()
@@ -249,11 +252,11 @@ func (l *link) Closed(err error) {
 func (l *link) lost(cause error) {
 	c := l.c
 	c.mu.Lock()
-	if c.unloaded != nil {
-		cause = c.unloaded
+	if c.rare.unloaded != nil {
+		cause = c.rare.unloaded
 	}
 	if l.epoch == c.m.Epoch() && c.m.State() != lifecycle.Invalid {
-		c.cause = cause
+		c.rarely().cause = cause
 	}
 	l.notSilent()
 	c.step(lifecycle.Event{Op: lifecycle.Lost, Epoch: l.epoch})
@@ -286,7 +289,7 @@ func (l *link) hello(f *transport.Frame) {
 			c.peer = p // where the kernel attaches nothing to a message, who listened last
 		}
 	} else {
-		l.conn.Append(helloFrame(&c.limits))
+		l.conn.Append(helloFrame(c.limits))
 		c.after.flush = l
 	}
 	c.unlock()
@@ -297,7 +300,7 @@ func (l *link) refused(f *transport.Frame) {
 	c := l.c
 	c.mu.Lock()
 	if l.epoch == c.m.Epoch() {
-		c.cause = cause
+		c.rarely().cause = cause
 	}
 	c.step(lifecycle.Event{Op: lifecycle.TurnedAway, Epoch: l.epoch})
 	c.unlock()
@@ -309,7 +312,7 @@ func (l *link) decode(f *transport.Frame) (*receivedMessage, error) {
 	m.from.id = f.ID
 	m.from.sender = f.Sender
 	m.from.size = transport.HeaderSize + len(f.Body)
-	fds, err := decodeMessage(&m.Dictionary, ownedBody(f), f.Files, &l.own)
+	fds, err := decodeMessage(&m.Dictionary, ownedBody(f), f.Files, l.own)
 	m.from.fds = fds
 	return m, err
 }
@@ -361,7 +364,7 @@ func (l *link) pause() transport.Outcome {
 		c.paused = true
 		return transport.Pause
 	case c.unread > 4*limit && c.m.State() != lifecycle.Invalid:
-		c.cause = overLimit("MaxReceivedBytes", limit)
+		c.rarely().cause = overLimit("MaxReceivedBytes", limit)
 		c.step(lifecycle.Event{Op: lifecycle.Cancel})
 	}
 	return 0
@@ -381,7 +384,7 @@ func (l *link) answered(f *transport.Frame, m *receivedMessage, o lifecycle.Outc
 	c := l.c
 	c.mu.Lock()
 	id := lifecycle.ID(f.ID)
-	call := c.calls[id]
+	call := c.calls.get(id)
 	if call == nil || l.epoch != c.m.Epoch() {
 		c.mu.Unlock()
 		if m != nil {
@@ -398,7 +401,7 @@ func (l *link) answered(f *transport.Frame, m *receivedMessage, o lifecycle.Outc
 	}
 	c.step(lifecycle.Event{Op: lifecycle.Answered, Epoch: l.epoch, ID: id, Outcome: o})
 	c.reader = nil
-	unwanted := c.calls[id] == call // an answer to what was not even written
+	unwanted := c.calls.get(id) == call // an answer to what was not even written
 	if unwanted {
 		call.reply, call.cause, out = nil, nil, 0
 	}

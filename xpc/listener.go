@@ -47,7 +47,10 @@ func (l *listener) open() error {
 	l.once.Do(func() {
 		fd, ep, err := l.source.open()
 		if err == nil {
-			l.socket, err = transport.NewListener(fd, l.conn.options())
+			l.conn.mu.Lock()
+			o := l.conn.options()
+			l.conn.mu.Unlock()
+			l.socket, err = transport.NewListener(fd, o)
 		}
 		l.ep, l.err = ep, err
 	})
@@ -73,7 +76,7 @@ func (l *listener) listen() {
 	if err != nil {
 		op = lifecycle.LookUpFailed
 		if c.m.State() != lifecycle.Invalid {
-			c.cause = err
+			c.rarely().cause = err
 		}
 	}
 	c.step(lifecycle.Event{Op: op})
@@ -98,7 +101,8 @@ func (l *listener) accept(conn *transport.Conn) {
 	l.conn.mu.Lock()
 	lim := l.conn.limits
 	l.conn.mu.Unlock()
-	p.SetLimits(lim)
+	p.limits = lim // nobody else knows p yet
+	p.sendLimits.Store(lim)
 	l.mu.Lock()
 	if l.stopped {
 		l.mu.Unlock()

@@ -35,7 +35,7 @@ func (c *Connection) lookUp() {
 	if err != nil {
 		op = lifecycle.LookUpFailed
 		if c.m.State() != lifecycle.Invalid {
-			c.cause = err
+			c.rarely().cause = err
 		}
 	}
 	c.step(lifecycle.Event{Op: op})

@@ -148,9 +148,9 @@ func (r *registryClient) gone(name, reason string) {
 // is open lives on until its other end closes it.
 func (c *Connection) originGone(why error) {
 	c.mu.Lock()
-	c.unloaded = why
+	c.rarely().unloaded = why
 	if s := c.m.State(); s != lifecycle.Invalid && s != lifecycle.Open {
-		c.cause = why
+		c.rarely().cause = why
 	}
 	c.step(lifecycle.Event{Op: lifecycle.Gone})
 	c.unlock()

@@ -2,6 +2,7 @@ package xpc
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/openxpc/openxpc/transport"
 	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
@@ -9,17 +10,29 @@ import (
 
 // after is what a Step leaves to be done once the lock is released.
 type after struct {
-	flush   *link
-	lookUp  bool
-	dial    lifecycle.Epoch
+	flush  *link
+	more   *afterMore // nil mostly; see rarely
+	dial   lifecycle.Epoch
+	lookUp bool
+	unlist bool // the listening socket is no longer wanted
+	left   bool // the connection became invalid: whoever keeps it in a table is told
+}
+
+// afterMore is what few Steps leave.
+type afterMore struct {
 	closing []*link
 	written *link
 	behind  lifecycle.ID
 	refused []*Connection // peers that will not be delivered
 	misuse  string
 	resume  *link
-	unlist  bool // the listening socket is no longer wanted
-	left    bool // the connection became invalid: whoever keeps it in a table is told
+}
+
+func (a *after) rarely() *afterMore {
+	if a.more == nil {
+		a.more = new(afterMore)
+	}
+	return a.more
 }
 
 // step takes an event and carries out its effects as far as they are memory; c.mu
@@ -36,9 +49,9 @@ func (c *Connection) step(ev lifecycle.Event) {
 }
 
 func (c *Connection) becameInvalid() {
-	c.reason = c.cause
-	if c.reason == nil {
-		c.reason = ErrCanceled
+	r := c.rarely()
+	if r.reason = r.cause; r.reason == nil {
+		r.reason = ErrCanceled
 	}
 	c.signalRoom()
 	c.after.left = true
@@ -51,7 +64,7 @@ func (c *Connection) apply(e lifecycle.Effect) {
 	case lifecycle.Schedule:
 		c.schedule()
 	case lifecycle.Run:
-		c.run(e.What)
+		c.due, c.what = true, e.What
 	case lifecycle.Complete:
 		c.complete(e.ID, e.Outcome)
 	case lifecycle.Discard:
@@ -63,7 +76,8 @@ func (c *Connection) apply(e lifecycle.Effect) {
 	case lifecycle.RunBarrier:
 		c.runBarrier(e.ID)
 	case lifecycle.Flush:
-		c.after.written, c.after.behind = c.link, e.ID
+		a := c.after.rarely()
+		a.written, a.behind = c.link, e.ID
 	case lifecycle.LookUp:
 		c.after.lookUp = true
 	case lifecycle.Dial:
@@ -71,9 +85,9 @@ func (c *Connection) apply(e lifecycle.Effect) {
 	case lifecycle.Close:
 		c.closeLink(e.Epoch)
 	case lifecycle.Finish:
-		c.handler, c.running = nil, nil
+		c.handler = nil
 	case lifecycle.OverResume:
-		c.after.misuse = "Over-resume of a connection."
+		c.after.rarely().misuse = "Over-resume of a connection."
 	}
 }
 
@@ -85,23 +99,14 @@ func (c *Connection) unlock() {
 	if a.flush != nil {
 		a.flush.conn.Flush()
 	}
-	if a.written != nil {
-		c.awaitWritten(a.written, a.behind)
-	}
-	if a.resume != nil {
-		a.resume.conn.Resume()
-	}
-	for _, l := range a.closing {
-		l.conn.Close()
+	if a.more != nil {
+		c.followUp(a.more)
 	}
 	if a.left {
 		c.leave()
 	}
 	if a.unlist {
 		c.listening.stop()
-	}
-	for _, p := range a.refused {
-		p.Cancel()
 	}
 	if a.lookUp {
 		// Ends with the registry's answer.
@@ -111,8 +116,23 @@ func (c *Connection) unlock() {
 		// Ends when the socket is connected or that failed.
 		go c.dial(a.dial)
 	}
-	if a.misuse != "" {
-		misuse("%s", a.misuse)
+	if a.more != nil && a.more.misuse != "" {
+		misuse("%s", a.more.misuse)
+	}
+}
+
+func (c *Connection) followUp(a *afterMore) {
+	if a.written != nil {
+		c.awaitWritten(a.written, a.behind)
+	}
+	if a.resume != nil {
+		a.resume.conn.Resume()
+	}
+	for _, l := range a.closing {
+		l.conn.Close()
+	}
+	for _, p := range a.refused {
+		p.Cancel()
 	}
 }
 
@@ -128,12 +148,20 @@ func (c *Connection) leave() {
 
 // ---- sending
 
-// outgoing is a message on its way out.
+// outgoing is a message on its way out. From submit on it is the connection's,
+// which recycles or discards it.
 type outgoing struct {
 	id     lifecycle.ID
 	frame  transport.Frame
-	pooled *[]byte // Body's memory, to be used again
+	memory []byte // empty; Body lies in it, unless it was too long
 }
+
+// keepBodies: longer memory is left to the collector.
+const keepBodies = 16 << 10
+
+var outgoings = sync.Pool{New: func() any { return &outgoing{memory: make([]byte, 0, 512)} }}
+
+func newOutgoing() *outgoing { return outgoings.Get().(*outgoing) }
 
 func (o *outgoing) discard() {
 	for _, d := range o.frame.Files {
@@ -143,48 +171,53 @@ func (o *outgoing) discard() {
 }
 
 func (o *outgoing) recycle() {
-	if o.pooled != nil {
-		recycleBody(o.pooled)
-		o.pooled = nil
-	}
-}
-
-// submit steps with o as the message of the event; c.mu is held. The connection
-// keeps a copy while the Step runs, so that a sender's may live on its stack.
-func (c *Connection) submit(ev lifecycle.Event, o *outgoing) {
-	c.staged = *o
-	c.staged.id = ev.ID
-	c.isStaged = true
-	c.step(ev)
-	if !c.isStaged {
+	if cap(o.memory) > keepBodies {
 		return
 	}
-	c.isStaged = false
-	kept := c.staged
+	o.frame = transport.Frame{}
+	outgoings.Put(o)
+}
+
+func (o *outgoing) size() int { return transport.HeaderSize + len(o.frame.Body) }
+
+// submit steps with o as the message of the event; c.mu is held.
+func (c *Connection) submit(ev lifecycle.Event, o *outgoing) {
+	o.id = ev.ID
+	c.staged = o
+	c.step(ev)
+	if c.staged == nil {
+		return
+	}
+	c.staged = nil
 	if c.outgoing == nil {
 		c.outgoing = map[lifecycle.ID]*outgoing{}
 	}
-	c.outgoing[ev.ID] = &kept
-	c.waiting += transport.HeaderSize + len(o.frame.Body)
+	c.outgoing[ev.ID] = o
+	c.waiting += o.size()
 }
 
 // takeOutgoing finds a message that is to be written or discarded.
 func (c *Connection) takeOutgoing(id lifecycle.ID) *outgoing {
-	if c.isStaged && c.staged.id == id {
-		c.isStaged = false
-		return &c.staged
+	if o := c.staged; o != nil && o.id == id {
+		c.staged = nil
+		return o
 	}
 	o := c.outgoing[id]
-	if o != nil {
-		delete(c.outgoing, id)
-		c.waiting -= transport.HeaderSize + len(o.frame.Body)
+	if o == nil {
+		return nil
 	}
+	if delete(c.outgoing, id); len(c.outgoing) == 0 {
+		c.outgoing = nil
+	}
+	c.waiting -= o.size()
 	return o
 }
 
 func (c *Connection) write(id lifecycle.ID) {
 	o := c.takeOutgoing(id)
-	c.probes = 0
+	if c.rare.probes > 0 {
+		c.rare.probes = 0
+	}
 	if !c.link.conn.Append(&o.frame) {
 		o.recycle()
 	}
@@ -204,8 +237,8 @@ func (c *Connection) awaitWritten(l *link, id lifecycle.ID) {
 
 // runBarrier runs the block on a goroutine of its own: never on a sender's (R77).
 func (c *Connection) runBarrier(id lifecycle.ID) {
-	f := c.barriers[id]
-	delete(c.barriers, id)
+	f := c.rare.barriers[id]
+	delete(c.rare.barriers, id)
 	// Ends with the block.
 	go func() {
 		f()
@@ -244,8 +277,7 @@ func (c *Connection) deliverLocked() {
 	for {
 		c.inDeliver = true
 		c.step(lifecycle.Event{Op: lifecycle.Begin})
-		h, ev := c.running, c.current
-		c.running, c.current = nil, event{}
+		h, ev := c.takeDue()
 		if ev.obj == nil {
 			c.endDeliver()
 			return
@@ -286,28 +318,39 @@ func (c *Connection) endDeliver() {
 
 // finish runs after the final event's handler: the finalizer, then Done. c.mu is held.
 func (c *Connection) finish() {
-	f, v := c.finalizer, c.context
-	c.finalizer = nil
+	f, v := c.rare.finalizer, c.rare.context
+	if f != nil {
+		c.rare.finalizer = nil
+	}
 	c.inDeliver = false
 	c.unlock()
 	if f != nil {
 		f(v)
 	}
-	close(c.done)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.finished = true
+	if c.rare.done != nil {
+		close(c.rare.done)
+	}
 }
 
-// run fetches the payload of the delivery that begins.
-func (c *Connection) run(what lifecycle.What) {
-	c.running = c.handler
-	switch what {
-	case lifecycle.InterruptedEvent:
-		c.current = event{obj: ErrConnectionInterrupted}
-	case lifecycle.InvalidEvent:
-		c.current = event{obj: ErrConnectionInvalid}
-	default:
-		c.current = c.events.pop()
-		c.account(-c.current.size)
+// takeDue is what the Step has chosen to be handled, an event without an object
+// if there is nothing.
+func (c *Connection) takeDue() (Handler, event) {
+	if !c.due {
+		return nil, event{}
 	}
+	c.due = false
+	switch c.what {
+	case lifecycle.InterruptedEvent:
+		return c.handler, event{obj: ErrConnectionInterrupted}
+	case lifecycle.InvalidEvent:
+		return c.handler, event{obj: ErrConnectionInvalid}
+	}
+	ev := c.events.pop()
+	c.account(-ev.size)
+	return c.handler, ev
 }
 
 // account counts what waits for the event handler, and reads on when there is room.
@@ -315,7 +358,7 @@ func (c *Connection) account(n int) {
 	c.unread += n
 	if c.paused && c.unread <= c.limits.MaxReceivedBytes/2 {
 		c.paused = false
-		c.after.resume = c.link
+		c.after.rarely().resume = c.link
 	}
 }
 
@@ -336,7 +379,8 @@ func (c *Connection) dropEvent(id lifecycle.ID) {
 	c.account(-ev.size)
 	switch o := ev.obj.(type) {
 	case *Connection:
-		c.after.refused = append(c.after.refused, o)
+		a := c.after.rarely()
+		a.refused = append(a.refused, o)
 	case *Dictionary:
 		o.in.discardUnseen()
 	}
@@ -354,9 +398,9 @@ func (in *incoming) discardUnseen() {
 // ---- room
 
 func (c *Connection) signalRoom() {
-	if c.room != nil {
-		close(c.room)
-		c.room = nil
+	if c.rare.room != nil {
+		close(c.rare.room)
+		c.rare.room = nil
 	}
 }
 
