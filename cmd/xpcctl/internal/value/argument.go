@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/openxpc/openxpc/xpc"
 )
@@ -227,15 +230,31 @@ func parseDate(text string) (xpc.Object, error) {
 
 func parseData(text string) (xpc.Object, error) {
 	if path, isFile := strings.CutPrefix(text, "@"); isFile {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		return xpc.NewData(b), nil
+		return readData(path)
 	}
 	b, err := decodeBase64(text)
 	if err != nil {
 		return nil, bad("not base64 (for the content of a file write @path)")
+	}
+	return xpc.NewData(b), nil
+}
+
+// MaxFile is how much of a file becomes data: the size of a whole message.
+const MaxFile = 64 << 20
+
+// readData stops at the limit: some files have no end.
+func readData(path string) (xpc.Object, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > MaxFile {
+		return nil, fmt.Errorf("%s has more than %d bytes, the limit of a message: pass a descriptor, key:fd=%s", path, MaxFile, path)
 	}
 	return xpc.NewData(b), nil
 }
@@ -248,12 +267,17 @@ func parseUUID(text string) (xpc.Object, error) {
 	return u, nil
 }
 
+// openFD does not wait for the other end of a FIFO; who receives the descriptor
+// may.
 func openFD(path string) (xpc.Object, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if err := unix.SetNonblock(int(f.Fd()), false); err != nil {
+		return nil, err
+	}
 	return xpc.NewFD(int(f.Fd()))
 }
 

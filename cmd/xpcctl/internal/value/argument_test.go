@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/openxpc/openxpc/xpc"
 )
 
@@ -163,5 +165,33 @@ func TestFilesInArguments(t *testing.T) {
 		if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrArgument) {
 			t.Errorf("%s: %v; want the system's error", arg, err)
 		}
+	}
+}
+
+// A file without an end must not fill the memory.
+func TestDataOfAFileIsBounded(t *testing.T) {
+	_, _, err := Argument("d:data=@/dev/zero")
+	if err == nil || !strings.Contains(err.Error(), "/dev/zero has more than 67108864 bytes") {
+		t.Errorf("error %v, want one that names the file and the limit", err)
+	}
+}
+
+// A FIFO that nobody writes to yet is a file like any other, and stays blocking
+// for whoever gets it.
+func TestFDOfAFIFO(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, o, err := Argument("f:fd=" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	box := o.(*xpc.FD)
+	defer box.Close()
+	fd := box.Dup()
+	defer unix.Close(fd)
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK != 0 {
+		t.Errorf("flags %#x, %v: want it blocking", flags, err)
 	}
 }
