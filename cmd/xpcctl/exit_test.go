@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +59,7 @@ func TestErrorTextIsOneLine(t *testing.T) {
 		{nil, ""},
 		{&statusError{code: 3}, ""},
 		{errors.New("xpc: a\nb\r\n"), "a; b"},
+		{errors.New("\x1b[2J \xff \u202e \ufffd é"), `\x1b[2J \xff \u202e ` + "\ufffd é"},
 		{fmt.Errorf("x: %w", context.DeadlineExceeded), "x: no answer within 1s; --timeout gives more time"},
 		{xpc.ErrNoRegistry, "no registry answers at /x/registry.sock; start one with xpcd, "},
 	} {
@@ -66,12 +70,40 @@ func TestErrorTextIsOneLine(t *testing.T) {
 }
 
 func TestEveryCommandHasHelp(t *testing.T) {
-	for _, c := range (&tool{}).root().Commands() {
+	root := (&tool{}).root()
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
 		if c.Short == "" || c.Example == "" {
 			t.Errorf("%s lacks a short text or an example", c.Name())
 		}
 		if c.Args == nil {
 			t.Errorf("%s does not check its arguments: mistakes would get another exit code", c.Name())
+		}
+	}
+}
+
+// The scripts are what a user relies on: every command and every exit code is in them.
+func TestScriptsCoverEverything(t *testing.T) {
+	var all strings.Builder
+	scripts, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("scripts %v, %v", scripts, err)
+	}
+	for _, name := range scripts {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(b)
+	}
+	for _, c := range (&tool{}).root().Commands() {
+		if !regexp.MustCompile(`\nexec xpcctl (-\S+ )*` + c.Name() + `\b`).MatchString(all.String()) {
+			t.Errorf("no script has %s succeed", c.Name())
+		}
+	}
+	for code := range exitMeanings {
+		if code != exitOK && !strings.Contains(all.String(), fmt.Sprintf("\nstatus %d xpcctl ", code)) {
+			t.Errorf("no script sees exit code %d", code)
 		}
 	}
 }

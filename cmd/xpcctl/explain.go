@@ -34,6 +34,7 @@ var registryMeanings = map[int]string{
 	int(bootstrap.UnknownService): "no such name or job",
 	int(bootstrap.ServiceActive):  "the name is checked in already",
 	int(bootstrap.BadRequest):     "the request makes no sense",
+	int(bootstrap.OverQuota):      "a limit of the registry is reached",
 	int(bootstrap.BadJob):         "bad job file",
 }
 
@@ -47,7 +48,7 @@ func (t *tool) errorCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			n, err := strconv.Atoi(args[0])
 			if err != nil {
-				return usageOf(c, fmt.Sprintf("%q is not a number", args[0]))
+				return usageOf(c, quoted(args[0])+" is not a number")
 			}
 			list := meanings(n)
 			if len(list) == 0 {

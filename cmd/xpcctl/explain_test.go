@@ -1,6 +1,11 @@
 package main
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"github.com/openxpc/openxpc/xpc/bootstrap"
+)
 
 func TestMeanings(t *testing.T) {
 	for _, c := range []struct {
@@ -24,6 +29,15 @@ func TestMeanings(t *testing.T) {
 			if got[i] != c.want[i] {
 				t.Errorf("meanings(%d) = %v, want %v", c.n, got, c.want)
 			}
+		}
+	}
+}
+
+func TestEveryRegistryCodeIsExplained(t *testing.T) {
+	for n := range 2000 {
+		known := !strings.HasPrefix(bootstrap.Code(n).String(), "error ")
+		if _, explained := registryMeanings[n]; explained != known {
+			t.Errorf("code %d: the registry knows it: %v, xpcctl error explains it: %v", n, known, explained)
 		}
 	}
 }

@@ -19,8 +19,9 @@ func (t *tool) bootstrapCommand() *cobra.Command {
 		Long: `bootstrap loads each job file. Nothing runs until a client needs one of the
 job's names (unless the file says RunAtLoad). Files after the first bad one
 are not loaded.`,
-		Example: `  xpcctl bootstrap com.example.echo.plist`,
-		Args:    atLeast(1),
+		Example:           `  xpcctl bootstrap com.example.echo.plist`,
+		Args:              noEmpty(atLeast(1)),
+		ValidArgsFunction: jobFiles,
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, cancel := t.deadline(c.Context())
 			defer cancel()
@@ -47,6 +48,12 @@ func (t *tool) load(ctx context.Context, conn *xpc.Connection, file string) erro
 		return err
 	}
 	warnings := reply.GetArray(bootstrap.KeyWarnings)
+	if warnings == nil {
+		warnings = xpc.NewArray()
+	}
+	for _, f := range remarks(path).Errors() { // it is loaded, and will not run
+		warnings.AppendString(path + ":" + f.String())
+	}
 	for _, w := range texts(warnings) {
 		t.warn("warning: %s", w)
 	}
@@ -58,20 +65,18 @@ func (t *tool) load(ctx context.Context, conn *xpc.Connection, file string) erro
 	d := versioned()
 	d.SetString("label", label)
 	d.SetString("path", path)
-	if warnings == nil {
-		warnings = xpc.NewArray()
-	}
 	d.SetArray("warnings", warnings)
 	return t.printJSON(d)
 }
 
 func (t *tool) bootoutCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "bootout LABEL",
-		Short:   "Stop a job and forget it",
-		Long:    `bootout stops the job and returns when its process has ended. Clients of its names see INTERRUPTED, then INVALID.`,
-		Example: `  xpcctl bootout com.example.echo`,
-		Args:    exactly(1),
+		Use:               "bootout LABEL",
+		Short:             "Stop a job and forget it",
+		Long:              `bootout stops the job and returns when its process has ended. Clients of its names see INTERRUPTED, then INVALID.`,
+		Example:           `  xpcctl bootout com.example.echo`,
+		Args:              noEmpty(exactly(1)),
+		ValidArgsFunction: t.complete(labels),
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, cancel := t.deadline(c.Context())
 			defer cancel()
@@ -83,10 +88,11 @@ func (t *tool) bootoutCommand() *cobra.Command {
 
 func (t *tool) printCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "print LABEL|NAME",
-		Short:   "Describe a job, found by its label or by one of its names",
-		Example: `  xpcctl print com.example.echo`,
-		Args:    exactly(1),
+		Use:               "print LABEL|NAME",
+		Short:             "Describe a job, found by its label or by one of its names",
+		Example:           `  xpcctl print com.example.echo`,
+		Args:              noEmpty(exactly(1)),
+		ValidArgsFunction: t.complete(labels, serviceNames),
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, cancel := t.deadline(c.Context())
 			defer cancel()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/openxpc/openxpc/cmd/xpcctl/internal/value"
 	"github.com/openxpc/openxpc/xpc"
-	"github.com/openxpc/openxpc/xpc/bootstrap"
 )
 
 func (t *tool) listenCommand() *cobra.Command {
@@ -28,8 +27,8 @@ stay unanswered: their senders see the connection interrupted.`,
   xpcctl call com.example.test greeting=hello`,
 		Args: exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := bootstrap.CheckName(args[0]); err != nil {
-				return &statusError{code: exitUsage, err: err}
+			if err := checkName(args[0]); err != nil {
+				return err
 			}
 			ctx, cancel := c.Context(), context.CancelFunc(func() {})
 			if c.Flags().Changed("timeout") {

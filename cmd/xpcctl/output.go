@@ -89,3 +89,5 @@ func plain(s string) string {
 	}
 	return s
 }
+
+func quoted(s string) string { return strconv.Quote(s) }

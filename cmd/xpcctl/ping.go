@@ -19,15 +19,16 @@ func (t *tool) pingCommand() *cobra.Command {
 		Long: `ping without a name asks the registry. With a name it sends the service, which
 is launched if need be, an empty request; a reply counts as an answer, and so
 does the word that there will be none.`,
-		Example: "  xpcctl ping\n  xpcctl ping com.example.echo",
-		Args:    atMost(1),
+		Example:           "  xpcctl ping\n  xpcctl ping com.example.echo",
+		Args:              atMost(1),
+		ValidArgsFunction: t.complete(serviceNames),
 		RunE: func(c *cobra.Command, args []string) error {
 			name, message := bootstrap.RegistryName, request(bootstrap.OpPing)
 			if len(args) == 1 {
 				name, message = args[0], xpc.NewDictionary()
 			}
-			if err := bootstrap.CheckName(name); err != nil {
-				return &statusError{code: exitUsage, err: err}
+			if err := checkName(name); err != nil {
+				return err
 			}
 			ctx, cancel := t.deadline(c.Context())
 			defer cancel()
@@ -62,14 +63,15 @@ const waitPause = 50 * time.Millisecond
 
 func (t *tool) waitCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "wait NAME",
-		Short:   "Wait until a name can be looked up",
-		Long:    `wait returns when the registry knows the name. It launches nothing. After --timeout the exit code is 5.`,
-		Example: `  xpcctl listen --echo com.example.test & xpcctl wait com.example.test`,
-		Args:    exactly(1),
+		Use:               "wait NAME",
+		Short:             "Wait until a name can be looked up",
+		Long:              `wait returns when the registry knows the name. It launches nothing. After --timeout the exit code is 5.`,
+		Example:           `  xpcctl listen --echo com.example.test & xpcctl wait com.example.test`,
+		Args:              exactly(1),
+		ValidArgsFunction: t.complete(serviceNames),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := bootstrap.CheckName(args[0]); err != nil {
-				return &statusError{code: exitUsage, err: err}
+			if err := checkName(args[0]); err != nil {
+				return err
 			}
 			ctx, cancel := t.deadline(c.Context())
 			defer cancel()

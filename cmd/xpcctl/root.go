@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,8 +71,10 @@ Exit codes: 0 success, 1 any other error, 2 no registry, 3 no such name,
 	c.AddCommand(
 		t.runCommand(), t.bootstrapCommand(), t.bootoutCommand(), t.listCommand(), t.printCommand(),
 		t.statusCommand(), t.callCommand(), t.sendCommand(), t.listenCommand(), t.pingCommand(),
-		t.waitCommand(), t.errorCommand(), t.validateCommand(), t.versionCommand(),
+		t.waitCommand(), t.errorCommand(), t.validateCommand(), t.versionCommand(), t.completionCommand(),
 	)
+	c.SetHelpCommand(helpCommand())
+	c.CompletionOptions.DisableDefaultCmd = true
 	return c
 }
 
@@ -97,6 +100,9 @@ func (t *tool) prepare(c *cobra.Command, _ []string) error {
 		t.out = io.Discard
 	}
 	if t.registry == "" {
+		if c.Flags().Changed("registry") {
+			return usageOf(c, "--registry is empty: give the path of a socket, or leave the flag out")
+		}
 		return nil
 	}
 	path, err := filepath.Abs(t.registry)
@@ -117,7 +123,7 @@ func (t *tool) deadline(ctx context.Context) (context.Context, context.CancelFun
 // warn writes a line that is no error.
 func (t *tool) warn(format string, a ...any) {
 	if !t.quiet {
-		fmt.Fprintf(t.err, "xpcctl: "+format+"\n", a...)
+		fmt.Fprintln(t.err, "xpcctl: "+oneLine(fmt.Sprintf(format, a...)))
 	}
 }
 
@@ -155,6 +161,16 @@ func atMost(n int) cobra.PositionalArgs {
 	}
 }
 
+// noEmpty refuses empty arguments, which come from variables that are not set.
+func noEmpty(count cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if i := slices.Index(args, ""); i >= 0 {
+			return usageOf(c, fmt.Sprintf("argument %d \"\" is empty", i+1))
+		}
+		return count(c, args)
+	}
+}
+
 // usageError is a command line that makes no sense.
 type usageError struct{ text, help string }
 
@@ -167,4 +183,12 @@ func usageOf(c *cobra.Command, text string) error {
 func isUsage(err error) bool {
 	var u *usageError
 	return errors.As(err, &u)
+}
+
+// checkName finds mistakes in a NAME before anybody is asked for it.
+func checkName(name string) error {
+	if err := bootstrap.CheckName(name); err != nil {
+		return &statusError{code: exitUsage, err: fmt.Errorf("argument NAME: %w", err)}
+	}
+	return nil
 }

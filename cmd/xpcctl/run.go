@@ -40,6 +40,7 @@ and SIGTERM are passed on to the command. --timeout bounds the start only.`,
 	}
 	c.Flags().StringArrayVar(&jobs, "job", nil, "job `file` to load first; may be repeated")
 	c.Flags().SetInterspersed(false)
+	c.RegisterFlagCompletionFunc("job", jobFiles) // fails only for a flag that is not there
 	return c
 }
 

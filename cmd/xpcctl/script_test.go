@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"go.uber.org/goleak"
 
+	"github.com/openxpc/openxpc/integration/leaktest"
 	"github.com/openxpc/openxpc/xpc/bootstrap"
 )
 
@@ -30,15 +30,9 @@ func (c counted) Run() int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	warmPoller()
-	before := openDescriptors()
+	done := leaktest.Start()
 	code := c.m.Run()
-	if err := goleak.Find(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if after := openDescriptors(); after != before {
-		fmt.Fprintf(os.Stderr, "descriptors: %d before the tests, %d after\n", before, after)
+	if !done() {
 		code = 1
 	}
 	return code
@@ -55,23 +49,6 @@ func buildXpcd() (dir string, err error) {
 		return "", fmt.Errorf("building xpcd: %w\n%s", err, out)
 	}
 	return dir, os.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
-}
-
-// warmPoller makes the runtime open its own descriptors before the count.
-func warmPoller() {
-	if r, w, err := os.Pipe(); err == nil {
-		r.Close()
-		w.Close()
-	}
-}
-
-// openDescriptors is 0 on systems that do not show them.
-func openDescriptors() int {
-	list, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
-	}
-	return len(list)
 }
 
 // Each script has a registry of its own. The command fill replaces $VARIABLE in

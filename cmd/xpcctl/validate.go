@@ -15,10 +15,13 @@ func (t *tool) validateCommand() *cobra.Command {
 		Use:   "validate FILE...",
 		Short: "Check job files without loading them",
 		Long: `validate prints everything there is to say about each job file, a line each:
-file:line:column: error or warning: text. It needs no registry. The exit code
-is 65 if a file has errors; warnings leave it 0.`,
-		Example: `  xpcctl validate *.plist`,
-		Args:    atLeast(1),
+file:line:column: error or warning: text. It needs no registry. An error is
+what keeps the job from being loaded or from running: a program that is missing
+or not executable is one too. A warning is what has no effect, or what others
+can write to. The exit code is 65 if a file has errors; warnings leave it 0.`,
+		Example:           `  xpcctl validate *.plist`,
+		Args:              noEmpty(atLeast(1)),
+		ValidArgsFunction: jobFiles,
 		RunE: func(_ *cobra.Command, args []string) error {
 			bad := 0
 			for _, file := range args {
@@ -34,24 +37,25 @@ is 65 if a file has errors; warnings leave it 0.`,
 				}
 			}
 			if bad > 0 {
-				return &statusError{code: exitBadJob, err: fmt.Errorf("%d of %d job files cannot be loaded", bad, len(args))}
+				return &statusError{code: exitBadJob, err: fmt.Errorf("%d of %d job files with errors", bad, len(args))}
 			}
 			return nil
 		},
 	}
 }
 
-// inspect gives the findings of a file; the error is one of reading it.
+// inspect gives the findings of a file, and of the files that it names; the
+// error is one of reading it.
 func inspect(file string) (registry.Findings, error) {
 	job, err := registry.LoadJob(file)
 	var wrong *registry.JobError
 	if errors.As(err, &wrong) {
-		return wrong.Findings, nil
+		return merged(wrong.Findings, remarks(file)), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return job.Warnings, nil
+	return merged(job.Warnings, remarks(file)), nil
 }
 
 func (t *tool) printFindings(file string, found registry.Findings) error {
