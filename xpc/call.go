@@ -103,7 +103,7 @@ func (c *Connection) sendReply(m *Dictionary) error {
 	return c.sent()
 }
 
-// sent releases the lock after a submit and checks what has piled up.
+// sent releases the lock after a submit and cancels if too much has piled up.
 func (c *Connection) sent() error {
 	l, lim := c.link, c.limits.MaxQueuedBytes
 	queued := c.waiting
@@ -111,10 +111,12 @@ func (c *Connection) sent() error {
 	if l != nil {
 		queued += l.conn.Queued()
 	}
-	if queued > lim {
-		return overLimit("MaxQueuedBytes", lim)
+	if queued <= lim {
+		return nil
 	}
-	return nil
+	err := overLimit("MaxQueuedBytes", lim)
+	c.cancelBecause(err)
+	return err
 }
 
 // abandon tells the sender of a request that no reply is coming (R149).
@@ -176,9 +178,7 @@ func (c *Connection) request(m *Dictionary, x *call) (lifecycle.ID, *link, *call
 	if l != nil && !l.started {
 		l = nil // somebody else will read the reply
 	}
-	if err := c.sent(); err != nil {
-		c.cancelBecause(err)
-	}
+	c.sent() // too much ends this call too
 	return id, l, x, nil
 }
 
@@ -323,9 +323,10 @@ func (c *Connection) SendBarrier(f func()) {
 const sendWindow = 1 << 20
 
 // Send is SendMessage for senders that would rather wait than fill the queue: it
-// waits until less than 1 MiB is queued for the other side, or ctx ends. It
-// returns ctx's error, a [*ConnectionError] if the connection is invalid, or why m
-// cannot be sent; then nothing was.
+// waits until less than 1 MiB, or half of MaxQueuedBytes, is queued for the other
+// side, or ctx ends. It returns ctx's error, a [*ConnectionError] if the connection
+// is invalid, or why m cannot be sent; then nothing was. Only a message that is
+// itself beyond MaxQueuedBytes, or that many senders together, cancel the connection.
 func (c *Connection) Send(ctx context.Context, m *Dictionary) error {
 	for {
 		room, err := c.awaitRoom()
@@ -346,29 +347,36 @@ func (c *Connection) Send(ctx context.Context, m *Dictionary) error {
 // awaitRoom returns nil when there is room, else a channel that is closed when it is time to look again.
 func (c *Connection) awaitRoom() (<-chan struct{}, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	room, await, err := c.roomLocked()
+	c.mu.Unlock()
+	if await != nil { // not under the lock: Written may call what others gave it, too
+		await.conn.Written(c.roomAgain)
+	}
+	return room, err
+}
+
+// roomLocked is awaitRoom with c.mu held; the room that it makes is to be closed
+// when everything is written that was appended to await, if it is not nil.
+func (c *Connection) roomLocked() (room <-chan struct{}, await *link, err error) {
 	if c.rare.reason != nil {
-		return nil, &ConnectionError{Event: ErrConnectionInvalid, Cause: c.rare.reason}
+		return nil, nil, &ConnectionError{Event: ErrConnectionInvalid, Cause: c.rare.reason}
 	}
-	l := c.link
-	queued := c.waiting
-	if l != nil {
-		queued += l.conn.Queued()
+	queued, appended := c.waiting, 0
+	if c.link != nil {
+		appended = c.link.conn.Queued()
+		queued += appended
 	}
-	if queued < sendWindow {
-		return nil, nil
+	if queued == 0 || queued < min(sendWindow, c.limits.MaxQueuedBytes/2) {
+		return nil, nil, nil
 	}
 	r := c.rarely()
 	if r.room == nil {
 		r.room = make(chan struct{})
-		if l != nil && l.conn.Queued() > 0 { // else only what is not written yet is in the way
-			l.conn.Written(func() {
-				// Ends at once: Written may call while c.mu is held.
-				go c.roomAgain()
-			})
+		if appended > 0 { // else only what is not appended yet is in the way
+			await = c.link
 		}
 	}
-	return r.room, nil
+	return r.room, await, nil
 }
 
 func (c *Connection) roomAgain() {

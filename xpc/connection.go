@@ -169,7 +169,7 @@ func NewConnectionFromSocket(f *os.File, q *Queue) *Connection {
 		conn, err = transport.NewSocket(fd, c.options())
 	}
 	if err != nil {
-		c.cancelBecause(err)
+		(&link{c: c, epoch: c.m.Epoch()}).lost(err) // told once it is activated
 		return c
 	}
 	c.attach(conn)

@@ -170,6 +170,7 @@ func TestNextSendMakesANewPeer(t *testing.T) {
 			r.letGo()
 			r.want("R120, R121: told once; what was sent after the loss goes to the new peer, in order, the lost request does not (P5)",
 				"frames: e2 hello, e2 message next, e2 request again; events: INTERRUPTED; replies: lost=INTERRUPTED; barriers: b")
+			r.p().hello()
 			r.p().reply("again", "answer")
 			r.want("the connection is as good as before", "replies: again=answer")
 		})
@@ -278,14 +279,16 @@ func TestPeerThatBreaksTheProtocol(t *testing.T) {
 		broken bool
 	}{
 		"message before HELLO":   {[]*transport.Frame{{Kind: frameMessage, ID: 1, Body: body(saying("x"))}}, true},
+		"reply before HELLO":     {[]*transport.Frame{{Kind: frameReply, ID: 1, Body: body(saying("x"))}}, true},
+		"abandoned before HELLO": {[]*transport.Frame{{Kind: frameAbandoned, ID: 1}}, true},
 		"second HELLO":           {[]*transport.Frame{helloFrame(&defaultLimits), helloFrame(&defaultLimits)}, true},
 		"HELLO without version":  {[]*transport.Frame{{Kind: frameHello, Body: body(NewDictionary())}}, true},
 		"HELLO that is no value": {[]*transport.Frame{{Kind: frameHello, Body: []byte{0xc1}}}, true},
-		"reply that is no value": {[]*transport.Frame{{Kind: frameReply, ID: 1, Body: []byte{0xc1}}}, true},
+		"reply that is no value": {[]*transport.Frame{helloFrame(&defaultLimits), {Kind: frameReply, ID: 1, Body: []byte{0xc1}}}, true},
 		"later version":          {[]*transport.Frame{{Kind: frameHello, Body: body(future)}}, false},
 		"later kind":             {[]*transport.Frame{{Kind: 77, ID: 1, Body: []byte("anything")}}, false},
-		"reply to nobody":        {[]*transport.Frame{{Kind: frameReply, ID: 99, Body: body(saying("x"))}}, false},
-		"abandoned to nobody":    {[]*transport.Frame{{Kind: frameAbandoned, ID: 99}}, false},
+		"reply to nobody":        {[]*transport.Frame{helloFrame(&defaultLimits), {Kind: frameReply, ID: 99, Body: body(saying("x"))}}, false},
+		"abandoned to nobody":    {[]*transport.Frame{helloFrame(&defaultLimits), {Kind: frameAbandoned, ID: 99}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, fromName, func(t *testing.T, r *ring) {

@@ -52,6 +52,12 @@ func (b replyBlock) run() {
 	}
 }
 
+// runEntered runs the block of a queue that was entered for it.
+func (b replyBlock) runEntered() {
+	b.run()
+	b.q.exit()
+}
+
 func (c *Connection) options() transport.Options {
 	return transport.Options{MaxBody: c.limits.MaxMessageSize, MaxFiles: c.limits.MaxDescriptors}
 }
@@ -216,6 +222,11 @@ func (c *Connection) closeLink(e lifecycle.Epoch) {
 
 // Receive takes one frame. It runs none of the program's code.
 func (l *link) Receive(f *transport.Frame, inline bool) transport.Outcome {
+	if early := f.Kind == frameMessage || f.Kind == frameReply || f.Kind == frameAbandoned; early && !l.greeted {
+		closeFiles(f.Files)
+		l.broken(fmt.Errorf("a frame of kind %d before HELLO", f.Kind))
+		return 0
+	}
 	switch f.Kind {
 	case frameMessage:
 		return l.message(f, inline)
@@ -319,9 +330,6 @@ func (l *link) decode(f *transport.Frame) (*receivedMessage, error) {
 
 func (l *link) message(f *transport.Frame, inline bool) transport.Outcome {
 	m, err := l.decode(f)
-	if err == nil && !l.greeted {
-		err = errors.New("a message before HELLO")
-	}
 	if err != nil {
 		l.broken(err)
 		return 0
@@ -338,7 +346,7 @@ func (l *link) message(f *transport.Frame, inline bool) transport.Outcome {
 	c.step(lifecycle.Event{Op: lifecycle.Received, Epoch: l.epoch, ID: id})
 	c.reader = nil
 	out := l.pause()
-	if l.work.deliver != nil {
+	if inline && l.work.deliver != nil { // else it is that of a reader who is about to run it
 		out |= transport.Work
 	}
 	tell := c.home != nil && !c.announced && c.m.State() != lifecycle.Invalid
@@ -405,7 +413,7 @@ func (l *link) answered(f *transport.Frame, m *receivedMessage, o lifecycle.Outc
 	if unwanted {
 		call.reply, call.cause, out = nil, nil, 0
 	}
-	if len(l.work.replies) > 0 {
+	if inline && len(l.work.replies) > 0 {
 		out |= transport.Work
 	}
 	c.unlock()
@@ -415,20 +423,26 @@ func (l *link) answered(f *transport.Frame, m *receivedMessage, o lifecycle.Outc
 	return out
 }
 
-// Work runs what Receive left for the reading goroutine.
+// Work runs what Receive left for the reading goroutine. There is more than one
+// block if another reader came before this one got here; each may wait for what
+// another does, so only one runs here.
 func (l *link) Work() {
 	c := l.c
 	c.mu.Lock()
 	w := l.work
 	l.work = work{}
+	for len(w.replies) > 1 || len(w.replies) > 0 && w.deliver != nil {
+		// Ends with the block.
+		go w.replies[0].runEntered()
+		w.replies = w.replies[1:]
+	}
 	if w.deliver != nil {
 		c.deliverLocked()
 		w.deliver.exit()
-	} else {
-		c.mu.Unlock()
+		return
 	}
-	for _, r := range w.replies {
-		r.run()
-		r.q.exit()
+	c.mu.Unlock()
+	if len(w.replies) > 0 {
+		w.replies[0].runEntered()
 	}
 }

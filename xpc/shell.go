@@ -209,7 +209,9 @@ func (c *Connection) takeOutgoing(id lifecycle.ID) *outgoing {
 	if delete(c.outgoing, id); len(c.outgoing) == 0 {
 		c.outgoing = nil
 	}
-	c.waiting -= o.size()
+	if c.waiting -= o.size(); c.waiting == 0 {
+		c.signalRoom()
+	}
 	return o
 }
 
@@ -220,9 +222,6 @@ func (c *Connection) write(id lifecycle.ID) {
 	}
 	if !c.link.conn.Append(&o.frame) {
 		o.recycle()
-	}
-	if c.waiting == 0 {
-		c.signalRoom()
 	}
 	c.after.flush = c.link
 }
