@@ -22,9 +22,11 @@ const (
 	Replied Outcome = 1 << iota
 	// Work: the Receiver has work to run; the reading goroutine calls Work.
 	Work
-	// Pause: read no more until Resume. Callers in Wait read on, so a Receiver
-	// that has enough answers Pause to each frame. A Resume that comes after
-	// Receive was called undoes the Pause that this call answers.
+	// Pause: read no more until Resume, or until the peer has hung up: then what
+	// it sent before is read, no more than a socket holds, and the end is told.
+	// Callers in Wait read on, so a Receiver that has enough answers Pause to each
+	// frame. A Resume that comes after Receive was called undoes the Pause that
+	// this call answers.
 	Pause
 )
 
@@ -54,8 +56,9 @@ type Conn struct {
 	recv Receiver
 	opts Options
 
-	mu   sync.Mutex // guards role and line; never held across I/O
+	mu   sync.Mutex // guards role, line and ends; never held across I/O
 	role readRole
+	ends bool      // armEnd was called
 	line []*Waiter // the role's callers in waiting, first come first served
 
 	in inbox // touched by the holder of the reading role only
@@ -173,7 +176,12 @@ func (c *Conn) decide(ask func(*readRole) next) bool {
 		c.retain() // the new holder's
 	}
 	term := c.role.term
+	end := !c.ends && c.role.blind()
+	c.ends = c.ends || end
 	c.mu.Unlock()
+	if end {
+		c.m.armEnd()
+	}
 	switch do {
 	case startOne:
 		// Ends when the connection rests, is parked or closed; nobody waits for it.
@@ -198,6 +206,9 @@ func (c *Conn) ready(in, out bool) {
 		c.decide((*readRole).ready)
 	}
 }
+
+// hangUp is called when the peer will send no more.
+func (c *Conn) hangUp() { c.decide((*readRole).hangUp) }
 
 // tick is called by the ticker.
 func (c *Conn) tick() (keep bool) {

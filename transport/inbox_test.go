@@ -36,6 +36,7 @@ func (s *script) send(head, body []byte, files []*Descriptor, identify bool) (in
 	return len(head) + len(body), nil
 }
 func (s *script) arm(in, out bool)                       {}
+func (s *script) armEnd()                                {}
 func (s *script) startTicking()                          {}
 func (s *script) shutdown()                              {}
 func (s *script) close()                                 {}

@@ -20,6 +20,9 @@ type medium interface {
 	send(head, body []byte, files []*Descriptor, identify bool) (int, error)
 	// arm asks for one call of Conn.ready each.
 	arm(in, out bool)
+	// armEnd asks for one call of Conn.hangUp when the peer will send no more,
+	// whatever is still unread. It may be called once.
+	armEnd()
 	// startTicking has Conn.tick called about every millisecond until it returns false.
 	startTicking()
 	// shutdown wakes whoever receives and tells the peer; it may be called again.

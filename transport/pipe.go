@@ -38,6 +38,7 @@ type stream struct {
 	arrived  func() // wakes a recv that waits
 	readable func() // armed: called once when there is something to read, or the end
 	writable func() // armed: called once when there is room, or the end
+	ended    func() // armed: called once at the end
 }
 
 type rights struct {
@@ -146,7 +147,7 @@ func ourselves() credentials.Credentials {
 func (s *stream) notify(set func(*stream)) {
 	s.mu.Lock()
 	set(s)
-	var arrived, readable, writable func()
+	var arrived, readable, writable, ended func()
 	if s.arrived != nil && (len(s.bytes) > 0 || s.closed) {
 		arrived, s.arrived = s.arrived, nil
 	}
@@ -156,10 +157,14 @@ func (s *stream) notify(set func(*stream)) {
 	if s.writable != nil && (len(s.bytes) < pipeCapacity || s.closed) {
 		writable, s.writable = s.writable, nil
 	}
+	if s.ended != nil && s.closed {
+		ended, s.ended = s.ended, nil
+	}
 	s.mu.Unlock()
 	call(arrived)
 	call(readable)
 	call(writable)
+	call(ended)
 }
 
 func (p *pipeEnd) arm(in, out bool) {
@@ -170,6 +175,11 @@ func (p *pipeEnd) arm(in, out bool) {
 	if out {
 		p.out.notify(func(s *stream) { s.writable = func() { go p.conn.ready(false, true) } })
 	}
+}
+
+func (p *pipeEnd) armEnd() {
+	// The goroutine ends with one call of hangUp, which does not block.
+	p.in.notify(func(s *stream) { s.ended = func() { go p.conn.hangUp() } })
 }
 
 func (p *pipeEnd) startTicking() {

@@ -17,7 +17,8 @@ type pollEntry struct {
 	fd      int
 	serial  int32 // tells an entry from an earlier one of the same number
 	ready   func(in, out bool)
-	in, out bool // armed
+	in, out bool   // armed
+	end     func() // armed if not nil: called once when the peer has hung up
 	removed bool
 }
 
@@ -56,6 +57,17 @@ func (e *pollEntry) arm(in, out bool) {
 	shared.poller.arm(e)
 }
 
+// armEnd has end called once when the peer has hung up, whatever is unread.
+func (e *pollEntry) armEnd(end func()) {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if e.removed {
+		return
+	}
+	e.end = end
+	shared.poller.arm(e)
+}
+
 // remove is called before the descriptor is closed. A nil entry was never added.
 func (e *pollEntry) remove() {
 	s := &shared
@@ -78,7 +90,7 @@ func closeIfUnusedLocked() {
 }
 
 // fired takes what was armed of what happened and reports it.
-func fired(serial int32, in, out bool) {
+func fired(serial int32, in, out, gone bool) {
 	shared.mu.Lock()
 	e := shared.entries[serial]
 	if e == nil {
@@ -87,11 +99,18 @@ func fired(serial int32, in, out bool) {
 	}
 	in, out = in && e.in, out && e.out
 	e.in, e.out = e.in && !in, e.out && !out
-	if e.in || e.out {
+	var end func()
+	if gone {
+		end, e.end = e.end, nil
+	}
+	if e.in || e.out || e.end != nil {
 		shared.poller.arm(e) // one-shot: what did not happen must be asked for again
 	}
 	ready := e.ready
 	shared.mu.Unlock()
+	if end != nil {
+		end()
+	}
 	if in || out {
 		ready(in, out)
 	}

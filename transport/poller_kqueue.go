@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"math"
 	"os"
 	"syscall"
 
@@ -47,8 +48,13 @@ func (p *poller) add(e *pollEntry) error {
 
 func (p *poller) arm(e *pollEntry) {
 	var changes []unix.Kevent_t
-	if e.in {
+	switch {
+	case e.in:
 		changes = append(changes, change(e.fd, unix.EVFILT_READ, unix.EV_ADD|unix.EV_ONESHOT))
+	case e.end != nil: // with more bytes than there can be, only the end is left to report
+		k := change(e.fd, unix.EVFILT_READ, unix.EV_ADD|unix.EV_ONESHOT)
+		k.Fflags, k.Data = unix.NOTE_LOWAT, math.MaxInt32
+		changes = append(changes, k)
 	}
 	if e.out {
 		changes = append(changes, change(e.fd, unix.EVFILT_WRITE, unix.EV_ADD|unix.EV_ONESHOT))
@@ -90,7 +96,8 @@ func (p *poller) run() {
 			shared.mu.Lock()
 			serial := p.byFD[int(k.Ident)]
 			shared.mu.Unlock()
-			fired(serial, int(k.Filter) == unix.EVFILT_READ, int(k.Filter) == unix.EVFILT_WRITE)
+			in := int(k.Filter) == unix.EVFILT_READ
+			fired(serial, in, int(k.Filter) == unix.EVFILT_WRITE, in && k.Flags&unix.EV_EOF != 0)
 		}
 	}
 }

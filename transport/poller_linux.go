@@ -40,6 +40,9 @@ func (p *poller) event(e *pollEntry) *unix.EpollEvent {
 	if e.out {
 		ev.Events |= unix.EPOLLOUT
 	}
+	if e.end != nil {
+		ev.Events |= unix.EPOLLRDHUP
+	}
 	return ev
 }
 
@@ -69,7 +72,8 @@ func (p *poller) run() {
 		for i := range events[:n] {
 			ev := &events[i]
 			gone := ev.Events&(unix.EPOLLHUP|unix.EPOLLERR) != 0
-			fired(ev.Fd, gone || ev.Events&(unix.EPOLLIN|unix.EPOLLRDHUP) != 0, gone || ev.Events&unix.EPOLLOUT != 0)
+			ended := gone || ev.Events&unix.EPOLLRDHUP != 0
+			fired(ev.Fd, ended || ev.Events&unix.EPOLLIN != 0, gone || ev.Events&unix.EPOLLOUT != 0, ended)
 		}
 	}
 }

@@ -14,6 +14,7 @@ type readRole struct {
 	armed   bool // the poller will report readiness once
 	paused  bool // the receiver has enough: nobody reads but callers
 	closed  bool // terminal
+	hungUp  bool // the peer sends no more: what is left is read, also by a receiver that had enough
 	ticking bool // the ticker looks at this connection
 	moved   bool // the role was taken or work began since the last tick
 	term    uint32
@@ -170,6 +171,9 @@ func (r *readRole) pause(term uint32) next {
 	if !r.holds(term) {
 		return standDown
 	}
+	if r.hungUp {
+		return carryOn
+	}
 	r.paused = true
 	switch {
 	case r.holder == caller:
@@ -193,6 +197,15 @@ func (r *readRole) resume() next {
 	r.take(reader)
 	return startOne
 }
+
+// hangUp: the end must not wait for the receiver to have room.
+func (r *readRole) hangUp() next {
+	r.hungUp = true
+	return r.resume()
+}
+
+// blind: nobody will notice the end unless the poller tells it.
+func (r *readRole) blind() bool { return r.paused && r.holder == nobody && !r.closed }
 
 // tick, about once a millisecond while the connection is in use. Work that
 // outlasts a tick loses the role to a new reader; a connection that rested for

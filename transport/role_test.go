@@ -285,8 +285,10 @@ func (m *model) checkTicker() {
 	}
 }
 
-// needed: the receiver wants what comes, or a caller in line waits for it.
-func (m *model) needed() bool { return !m.role.closed && (!m.enough || m.inLine() > 0) }
+// needed: the receiver wants what comes, a caller in line waits for it, or the end is near.
+func (m *model) needed() bool {
+	return !m.role.closed && (!m.enough || m.role.hungUp || m.inLine() > 0)
+}
 
 func (m *model) willBeRead() bool {
 	if m.armed || m.fired || m.tickArms || m.resuming {
@@ -328,6 +330,9 @@ func (m *model) steps() {
 			m.resuming = false
 			m.carryOut(m.ask((*readRole).resume), -1)
 		}, "resume")
+	}
+	if m.role.blind() && !m.role.hungUp {
+		m.try(func(m *model) { m.carryOut(m.ask((*readRole).hangUp), -1) }, "the peer hangs up")
 	}
 	if !m.role.closed {
 		m.try(func(m *model) { m.ask(func(r *readRole) next { r.close(); return standDown }) }, "close")

@@ -76,6 +76,7 @@ func (s *socket) recv(b []byte, in *incoming, wait bool) (int, error) {
 }
 
 func (s *socket) arm(in, out bool) { s.entry.arm(in, out) }
+func (s *socket) armEnd()          { s.entry.armEnd(s.conn.hangUp) }
 func (s *socket) startTicking()    { addToTicker(s.conn) }
 func (s *socket) shutdown()        { unix.Shutdown(s.fd, unix.SHUT_RDWR) }
 

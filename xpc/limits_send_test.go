@@ -256,6 +256,31 @@ func TestReadingAheadIsBounded(t *testing.T) {
 	})
 }
 
+// The end passes a handler that is busy, a suspended connection and one that is
+// never activated, also when no more is read ahead: the socket must not stay.
+func TestReadingAheadStopsNoEnd(t *testing.T) {
+	each(t, func(t *testing.T, r *ring) {
+		r.c.SetLimits(Limits{MaxReceivedBytes: 1 << 20})
+		r.open()
+		r.suspend()
+		for range 8 {
+			r.p().put(&transport.Frame{Kind: frameMessage, ID: r.p().nextID(), Body: bodyOf(big("x"))})
+		}
+		settle()
+		link := r.link()
+		r.p().close()
+		settle()
+		if r.link() == link {
+			t.Error("the socket is still open, although its other end is closed")
+		}
+		r.resume()
+		settle()
+		if n := len(r.events.take()); n < 9 {
+			t.Errorf("%d events, want the 8 messages that were sent before the end, and its own", n)
+		}
+	})
+}
+
 func TestReadingAheadStopsNoReply(t *testing.T) {
 	each(t, func(t *testing.T, r *ring) {
 		r.c.SetLimits(Limits{MaxReceivedBytes: 1 << 20})

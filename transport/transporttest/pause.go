@@ -2,6 +2,7 @@ package transporttest
 
 import (
 	"context"
+	"io"
 	"testing"
 
 	"github.com/openxpc/openxpc/transport"
@@ -13,6 +14,7 @@ var pauseTests = []test{
 	{"ResumeOvertakesPause", resumeOvertakesPause},
 	{"PauseWithWork", pauseWithWork},
 	{"ReplyLeavesThoughPaused", replyLeavesThoughPaused},
+	{"EndIsSeenThoughPaused", endIsSeenThoughPaused},
 }
 
 // pauseAt pauses on the frame with this id.
@@ -106,6 +108,29 @@ func pauseWithWork(t *testing.T, m Medium) {
 		r.want(t, "each work resumes", transport.Frame{ID: id})
 		<-worked
 	}
+}
+
+// endIsSeenThoughPaused: a receiver that has enough must learn of the end all the
+// same, or a peer that is gone keeps its socket for as long as nobody resumes.
+func endIsSeenThoughPaused(t *testing.T, m Medium) {
+	a, b := m.Pair(t, none, none)
+	defer a.Close()
+	defer b.Close()
+	r := newRecorder()
+	r.onFrame = func(*transport.Frame, bool) transport.Outcome { return transport.Pause }
+	b.Start(r)
+	for id := range uint64(4) {
+		a.Append(&transport.Frame{ID: id, Body: pattern(id, 10_000)})
+	}
+	a.Flush()
+	r.want(t, "the frame that was answered with Pause", transport.Frame{ID: 0, Body: pattern(0, 10_000)})
+	r.wantIdle(t, "paused")
+	b.Resume()
+	r.want(t, "paused again", transport.Frame{ID: 1, Body: pattern(1, 10_000)})
+	a.Close()
+	r.want(t, "what was sent before the end comes first", transport.Frame{ID: 2, Body: pattern(2, 10_000)})
+	r.want(t, "what was sent before the end comes first", transport.Frame{ID: 3, Body: pattern(3, 10_000)})
+	r.wantEnd(t, "the end is told without Resume", io.EOF)
 }
 
 // replyLeavesThoughPaused: what is sent while nobody reads is not held back.
