@@ -48,6 +48,13 @@ type Receiver interface {
 	Closed(err error)
 }
 
+// Idler is a Receiver that holds more for a busy connection than an idle one needs.
+type Idler interface {
+	// Idle is called when nothing has come for about a millisecond and nobody
+	// reads; something may come meanwhile. It must not block.
+	Idle()
+}
+
 // Conn is one end of a connection. All methods may be called from any goroutine.
 // A Conn that is never closed leaks its socket. There is no zero value: see
 // NewSocket, Dial, DialDescriptor, Listener and Pipe.
@@ -61,7 +68,7 @@ type Conn struct {
 	ends bool      // armEnd was called
 	line []*Waiter // the role's callers in waiting, first come first served
 
-	in inbox // touched by the holder of the reading role only
+	in *inbox // the holder of the reading role's; nil at rest with nothing unfinished
 	w  outbox
 
 	users   atomic.Int32  // who may be inside the medium; the last one closes it
@@ -73,7 +80,6 @@ func newConn(o Options) *Conn {
 	c := &Conn{opts: o.withDefaults()}
 	c.users.Store(1)
 	c.w.conn = c
-	c.in.sender = credentials.Unknown()
 	return c
 }
 
@@ -212,14 +218,27 @@ func (c *Conn) hangUp() { c.decide((*readRole).hangUp) }
 
 // tick is called by the ticker.
 func (c *Conn) tick() (keep bool) {
+	idle := false
 	c.decide(func(r *readRole) (do next) {
 		do, keep = r.tick()
 		if !keep && r.holder == nobody && !r.closed && !c.in.holdsFrame() {
-			c.in.shrink()
+			c.putAside()
+			idle = true
 		}
 		return do
 	})
+	if idle {
+		c.idle()
+	}
 	return keep
+}
+
+// idle lets go of what only a busy connection needs.
+func (c *Conn) idle() {
+	c.w.idle()
+	if i, ok := c.recv.(Idler); ok {
+		i.Idle()
+	}
 }
 
 // Resume undoes every Pause answered so far, and the one that a Receive which
@@ -348,6 +367,9 @@ func (c *Conn) quit(w *Waiter, err error) error {
 // read holds the reading role until it is gone, nobody needs it, or w is
 // complete: then it says so. w is nil for a reader.
 func (c *Conn) read(term uint32, w *Waiter, ctx context.Context) (served bool) {
+	if c.in == nil {
+		c.in = newInbox()
+	}
 	for {
 		var seen traffic
 		done, err := c.deliver(term, w, &seen)
@@ -458,27 +480,39 @@ func (c *Conn) mayBlock(term uint32, ctx context.Context, repliesOnly bool) bool
 // than a moment; c.mu is held. Between the calls of a busy caller it stays.
 func (c *Conn) resting(r *readRole, do next) next {
 	if r.holder == nobody && !r.ticking && !c.in.holdsFrame() {
-		c.in.shrink()
+		c.putAside()
 	}
 	return do
 }
 
+// putAside keeps no more than an unfinished frame. The caller holds the reading
+// role, or c.mu while nobody does.
+func (c *Conn) putAside() {
+	if c.in.shrink() {
+		c.in.recycle()
+		c.in = nil
+	}
+}
+
 // park gives the connection to the poller; a caller goes to wait in line.
 func (c *Conn) park(term uint32, w *Waiter) {
-	c.in.shrink()
+	c.putAside()
 	c.decide(func(r *readRole) next {
 		if w != nil && r.holds(term) {
 			c.line = append(c.line, w)
 		}
 		return r.wouldBlock(term)
 	})
+	if w == nil {
+		c.idle()
+	}
 }
 
 // cork holds back what is appended while more frames wait to be received. With
 // the last of them it ends, and what was held back leaves with the next Flush: of
 // that frame's receiver, or of uncork. Only the reading role calls it.
 func (c *Conn) cork(on bool) {
-	if c.in.corked != on {
+	if c.in != nil && c.in.corked != on {
 		c.in.corked = on
 		c.in.held = true
 		c.w.cork(on)
@@ -488,7 +522,7 @@ func (c *Conn) cork(on bool) {
 // uncork writes what is held back still.
 func (c *Conn) uncork() {
 	c.cork(false)
-	if c.in.held {
+	if c.in != nil && c.in.held {
 		c.in.held = false
 		c.Flush()
 	}

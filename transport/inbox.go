@@ -26,7 +26,7 @@ var buffers = sync.Pool{New: func() any { return new(readBuffer) }}
 // inbox turns bytes into frames. Only the holder of the reading role touches it.
 type inbox struct {
 	incoming
-	buf        *readBuffer // nil while nothing is buffered and nobody reads
+	buf        *readBuffer // nil while nobody reads
 	start, end int
 	kept       []byte // an unfinished frame while nobody reads, so that it pins no buffer
 	long       []byte // the body of a long frame as far as it came
@@ -36,6 +36,16 @@ type inbox struct {
 	held       bool                    // something may have been appended while corked
 	first      credentials.Credentials // who wrote the first byte of the next frame
 	frame      Frame                   // what Receive is given, so that it need not be allocated
+}
+
+var inboxes = sync.Pool{New: func() any { return new(inbox) }}
+
+func newInbox() *inbox { return inboxes.Get().(*inbox) }
+
+// recycle gives up an inbox of which shrink said that it is empty.
+func (in *inbox) recycle() {
+	*in = inbox{}
+	inboxes.Put(in)
 }
 
 // next takes the next whole frame, if there is one.
@@ -99,6 +109,9 @@ func (in *inbox) compose(f *Frame, h header, body []byte, owned bool) error {
 
 // holdsFrame says whether next would find a frame.
 func (in *inbox) holdsFrame() bool {
+	if in == nil {
+		return false
+	}
 	if in.collecting {
 		return len(in.long) == int(in.longHead.length)
 	}
@@ -148,21 +161,28 @@ func (in *inbox) room() []byte {
 	return in.buf.data[in.end:]
 }
 
-// shrink gives the buffer back and keeps no more than an unfinished frame's bytes.
-func (in *inbox) shrink() {
-	if in.buf == nil {
-		return
+// shrink gives the buffer back, keeps no more than an unfinished frame, and says
+// whether there is none. A nil inbox is no inbox at all.
+func (in *inbox) shrink() (empty bool) {
+	if in == nil {
+		return false
 	}
-	if in.start < in.end {
-		in.kept = append(make([]byte, 0, in.end-in.start), in.buf.data[in.start:in.end]...)
+	if in.buf != nil {
+		if in.start < in.end {
+			in.kept = append(make([]byte, 0, in.end-in.start), in.buf.data[in.start:in.end]...)
+		}
+		buffers.Put(in.buf)
+		in.buf, in.control, in.start, in.end = nil, nil, 0, 0
+		in.frame = Frame{}
 	}
-	buffers.Put(in.buf)
-	in.buf, in.control, in.start, in.end = nil, nil, 0, 0
-	in.frame = Frame{}
+	return !in.partial() && len(in.files) == 0
 }
 
 // drop forgets everything and closes what was never claimed.
 func (in *inbox) drop() {
+	if in == nil {
+		return
+	}
 	closeAll(in.files)
 	in.start, in.end = 0, 0
 	in.shrink()

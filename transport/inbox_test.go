@@ -91,6 +91,9 @@ func holding(c *Conn) int {
 	if c.role.holder != nobody || !c.role.armed || c.role.ticking {
 		return -1
 	}
+	if c.in == nil {
+		return 0
+	}
 	if c.in.buf != nil {
 		return bufferSize
 	}

@@ -38,7 +38,7 @@ type Listener struct {
 	fruitless int // touched by the accepting goroutine only
 
 	mu     sync.Mutex // guards the rest
-	entry  *pollEntry
+	entry  pollEntry
 	timer  *time.Timer
 	busy   bool // a goroutine is accepting
 	closed bool
@@ -80,8 +80,8 @@ func (l *Listener) Start(accept func(*Conn)) error {
 }
 
 func (l *Listener) watch() (err error) {
-	if l.entry == nil {
-		l.entry, err = addToPoller(l.fd, func(in, out bool) { l.ready() })
+	if !l.entry.added { // nobody else adds or removes it
+		err = l.entry.add(l.fd, pollFunc(func(in, out bool) { l.ready() }))
 	}
 	if err == nil {
 		l.entry.arm(true, false)

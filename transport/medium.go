@@ -38,6 +38,7 @@ type incoming struct {
 	files   []*Descriptor
 	sender  credentials.Credentials // of the last bytes that came
 	control []byte                  // room for what recv gets beside the bytes
+	sys     socketSys
 }
 
 func (in *incoming) takeFiles(n int) []*Descriptor {

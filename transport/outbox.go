@@ -147,6 +147,16 @@ func (w *outbox) takeLocked() []segment {
 	return batch
 }
 
+// idle gives up the room for the next frames.
+func (w *outbox) idle() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.spare = nil
+	if len(w.segs) == 0 {
+		w.segs = nil
+	}
+}
+
 // Queued is the number of bytes that wait to be written.
 func (c *Conn) Queued() int { return int(c.w.queued.Load()) }
 

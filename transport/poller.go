@@ -13,23 +13,32 @@ var shared struct {
 	serial  int32
 }
 
+// pollEntry is a descriptor that the poller watches. The zero value is none.
 type pollEntry struct {
 	fd      int
 	serial  int32 // tells an entry from an earlier one of the same number
-	ready   func(in, out bool)
-	in, out bool   // armed
+	in, out bool  // armed
+	added   bool
+	target  pollTarget
 	end     func() // armed if not nil: called once when the peer has hung up
-	removed bool
 }
 
-func addToPoller(fd int, ready func(in, out bool)) (*pollEntry, error) {
+// pollTarget is told what happened.
+type pollTarget interface{ ready(in, out bool) }
+
+type pollFunc func(in, out bool)
+
+func (f pollFunc) ready(in, out bool) { f(in, out) }
+
+// add has the poller watch fd for t. To be called once.
+func (e *pollEntry) add(fd int, t pollTarget) error {
 	s := &shared
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.poller == nil {
 		p, err := newPoller()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.poller, s.entries = p, map[int32]*pollEntry{}
 		// Ends when the poller is closed, with the last entry.
@@ -37,20 +46,20 @@ func addToPoller(fd int, ready func(in, out bool)) (*pollEntry, error) {
 	}
 	for s.serial++; s.entries[s.serial] != nil; s.serial++ {
 	}
-	e := &pollEntry{fd: fd, serial: s.serial, ready: ready}
+	e.fd, e.serial, e.target = fd, s.serial, t
 	if err := s.poller.add(e); err != nil {
 		closeIfUnusedLocked()
-		return nil, err
+		return err
 	}
-	s.entries[e.serial] = e
-	return e, nil
+	s.entries[e.serial], e.added = e, true
+	return nil
 }
 
 // arm asks for one report of each direction named. An armed direction stays armed.
 func (e *pollEntry) arm(in, out bool) {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	if e.removed {
+	if !e.added {
 		return
 	}
 	e.in, e.out = e.in || in, e.out || out
@@ -61,22 +70,22 @@ func (e *pollEntry) arm(in, out bool) {
 func (e *pollEntry) armEnd(end func()) {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	if e.removed {
+	if !e.added {
 		return
 	}
 	e.end = end
 	shared.poller.arm(e)
 }
 
-// remove is called before the descriptor is closed. A nil entry was never added.
+// remove is called before the descriptor is closed, also of one that was never added.
 func (e *pollEntry) remove() {
 	s := &shared
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e == nil || e.removed {
+	if !e.added {
 		return
 	}
-	e.removed = true
+	e.added = false
 	s.poller.remove(e)
 	delete(s.entries, e.serial)
 	closeIfUnusedLocked()
@@ -106,13 +115,13 @@ func fired(serial int32, in, out, gone bool) {
 	if e.in || e.out || e.end != nil {
 		shared.poller.arm(e) // one-shot: what did not happen must be asked for again
 	}
-	ready := e.ready
+	target := e.target
 	shared.mu.Unlock()
 	if end != nil {
 		end()
 	}
 	if in || out {
-		ready(in, out)
+		target.ready(in, out)
 	}
 }
 
@@ -122,8 +131,8 @@ func fired(serial int32, in, out, gone bool) {
 // ran; it does not wait for a ready that is running. To watch again, Watch again.
 // fd stays the caller's. ready must not block.
 func Watch(fd int, ready func()) (cancel func(), err error) {
-	e, err := addToPoller(fd, func(in, out bool) { ready() })
-	if err != nil {
+	e := new(pollEntry)
+	if err := e.add(fd, pollFunc(func(in, out bool) { ready() })); err != nil {
 		return nil, err
 	}
 	e.arm(true, false)

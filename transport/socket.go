@@ -30,8 +30,7 @@ const controlRoom = 4*MaxDescriptors + 128
 type socket struct {
 	fd    int
 	conn  *Conn
-	entry *pollEntry
-	sys   socketSys
+	entry pollEntry
 }
 
 // NewSocket makes a Conn of a connected Unix stream socket. It takes ownership
@@ -60,9 +59,7 @@ func (s *socket) prepare() error {
 	if err := credentials.EnableReceive(s.fd); err != nil && !errors.Is(err, credentials.ErrUnsupported) {
 		return err
 	}
-	entry, err := addToPoller(s.fd, s.conn.ready)
-	s.entry = entry
-	return err
+	return s.entry.add(s.fd, s.conn)
 }
 
 func (s *socket) recv(b []byte, in *incoming, wait bool) (int, error) {

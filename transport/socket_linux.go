@@ -12,7 +12,7 @@ import (
 	"github.com/openxpc/openxpc/credentials"
 )
 
-// socketSys is what the system calls need between calls, so that they allocate nothing.
+// socketSys is what the system call to receive needs, so that it allocates nothing.
 type socketSys struct {
 	in  unix.Msghdr
 	iov unix.Iovec
@@ -33,12 +33,12 @@ func (s *socket) receive(b []byte, in *incoming, wait bool) (int, error) {
 	if !wait {
 		flags |= unix.MSG_DONTWAIT
 	}
-	h := &s.sys.in
-	s.sys.iov.Base = &b[0]
-	s.sys.iov.SetLen(len(b))
-	*h = unix.Msghdr{Iov: &s.sys.iov, Control: &in.control[0]}
+	h := &in.sys.in
+	in.sys.iov.Base = &b[0]
+	in.sys.iov.SetLen(len(b))
+	*h = unix.Msghdr{Iov: &in.sys.iov, Control: &in.control[0]}
 	h.SetIovlen(1)
-	defer s.sys.forget()
+	defer in.sys.forget()
 	for {
 		h.SetControllen(len(in.control))
 		n, _, errno := syscall.Syscall(unix.SYS_RECVMSG, uintptr(s.fd), uintptr(unsafe.Pointer(h)), uintptr(flags))

@@ -66,6 +66,13 @@ func (t *callTable) clear() {
 	}
 }
 
+// shrink gives up the memory of an empty table.
+func (t *callTable) shrink() {
+	if len(t.entries) == 0 {
+		t.entries = nil
+	}
+}
+
 // find returns the index of the entry, -1 if there is none.
 func (t *callTable) find(id lifecycle.ID) int {
 	live := t.entries[t.head:]

@@ -33,6 +33,13 @@ func (q *fifo[T]) pop() T {
 	return v
 }
 
+// shrink gives up the memory of an empty queue.
+func (q *fifo[T]) shrink() {
+	if q.len() == 0 {
+		*q = fifo[T]{}
+	}
+}
+
 // popLast takes back what was pushed last.
 func (q *fifo[T]) popLast() T {
 	var none T

@@ -423,6 +423,17 @@ func (l *link) answered(f *transport.Frame, m *receivedMessage, o lifecycle.Outc
 	return out
 }
 
+// Idle lets go of what only a busy connection needs.
+func (l *link) Idle() {
+	c := l.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spare = nil
+	c.calls.shrink()
+	c.events.shrink()
+	c.m.Shrink()
+}
+
 // Work runs what Receive left for the reading goroutine. There is more than one
 // block if another reader came before this one got here; each may wait for what
 // another does, so only one runs here.

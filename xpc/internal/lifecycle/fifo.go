@@ -36,6 +36,13 @@ func (q *fifo[T]) clear() {
 	}
 }
 
+// shrink gives up the memory of an empty queue.
+func (q *fifo[T]) shrink() {
+	if q.len() == 0 {
+		*q = fifo[T]{}
+	}
+}
+
 // removeFunc takes out what f accepts, in order, and leaves the order of the rest.
 func (q *fifo[T]) removeFunc(f func(T) bool) (removed []T) {
 	kept := q.items[:0]

@@ -87,6 +87,13 @@ func (s *idSet) compact() {
 	s.entries, s.head, s.removed = kept, 0, 0
 }
 
+// shrink gives up the memory of an empty set.
+func (s *idSet) shrink() {
+	if s.len() == 0 {
+		*s = idSet{}
+	}
+}
+
 // reset gives back what a burst took.
 func (s *idSet) reset() {
 	s.entries, s.head, s.removed = s.entries[:0], 0, 0

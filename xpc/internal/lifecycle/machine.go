@@ -62,6 +62,18 @@ func (m *Machine) Pending() int { return m.calls.len() + len(m.unwound) }
 
 func (m *Machine) emit(e Effect) { m.effects = append(m.effects, e) }
 
+// Shrink gives up the memory of what is empty, for a connection that is idle. It
+// changes no state; the effects of the last Step are no longer valid.
+func (m *Machine) Shrink() {
+	m.effects = nil
+	m.sends.shrink()
+	m.calls.shrink()
+	m.arrived.shrink()
+	if len(m.unwound) == 0 {
+		m.unwound = nil
+	}
+}
+
 // Step takes one event. The effects are valid until the next Step.
 func (m *Machine) Step(ev Event) []Effect {
 	m.effects = m.effects[:0]
