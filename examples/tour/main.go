@@ -160,7 +160,7 @@ func (t *tour) event(event xpc.Object) {
 func (t *tour) passDescriptor() error {
 	heading(4, "A message can carry an open file. The service reads it without knowing any path.")
 	const line = "a line that only the holder of this descriptor can read"
-	file, err := secretFile(line + "\nand more\n")
+	file, err := secretFile(line)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (t *tour) passDescriptor() error {
 	if err != nil {
 		return err
 	}
-	if got := reply.GetString("line"); got != line {
+	if got := string(reply.GetData("file")); got != line {
 		return fmt.Errorf("the service read %q, and the file says %q", got, line)
 	}
 	say("   We deleted the file and sent its descriptor. The service's answer: %q", line)

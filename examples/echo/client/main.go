@@ -14,6 +14,5 @@ func main() {
 	conn.Activate()
 	request := xpc.NewDictionary()
 	request.SetString("greeting", "hello")
-	reply, err := conn.SendMessageWithReplySync(context.Background(), request)
-	fmt.Println(reply, err)
+	fmt.Println(conn.SendMessageWithReplySync(context.Background(), request))
 }

@@ -1,13 +1,7 @@
 // Command service replies to each request with its own content.
 package main
 
-import (
-	"bufio"
-	"os"
-	"strings"
-
-	"github.com/openxpc/openxpc/xpc"
-)
+import "github.com/openxpc/openxpc/xpc"
 
 func main() {
 	xpc.Main(func(peer *xpc.Connection) {
@@ -17,10 +11,11 @@ func main() {
 				for key, value := range request.All() {
 					reply.Set(key, value)
 				}
-				if file := os.NewFile(uintptr(request.DupFD("file")), "file"); file != nil {
-					line, _ := bufio.NewReader(file).ReadString('\n')
-					reply.SetString("line", strings.NewReplacer("\n", "", "\x00", "").Replace(line))
-					reply.Delete("file")
+				box, _ := request.Get("file").(*xpc.FD)
+				if file, err := box.File(); err == nil { // a descriptor: reply with what it reads
+					content := make([]byte, 80)
+					n, _ := file.Read(content)
+					reply.SetData("file", content[:n])
 					file.Close()
 				}
 				peer.SendMessage(reply)
