@@ -92,6 +92,7 @@ func (c *Connection) send(m *Dictionary) error {
 
 func (c *Connection) sendReply(m *Dictionary) error {
 	m.in.takeReply(c)
+	defer m.in.replySent()
 	o, err := c.pack(m)
 	if err != nil {
 		c.abandon(m.in.epoch, m.in.id)

@@ -51,6 +51,7 @@ type Connection struct {
 	name      string
 	origin    origin    // how to reach the other side; nil for accepted peers and listeners
 	listening *listener // nil unless a listener
+	process   *transactions
 	deliverFn func()
 
 	sendLimits atomic.Pointer[Limits] // see agreeLimits; written under mu
@@ -172,6 +173,7 @@ func NewConnectionFromSocket(f *os.File, q *Queue) *Connection {
 		(&link{c: c, epoch: c.m.Epoch()}).lost(err) // told once it is activated
 		return c
 	}
+	c.process.join(c)
 	c.attach(conn)
 	return c
 }
@@ -192,13 +194,14 @@ func takeFD(f *os.File) (int, error) {
 
 func newConnection(k lifecycle.Kind, name string, o origin, q *Queue) *Connection {
 	c := &Connection{
-		name:   name,
-		origin: o,
-		m:      lifecycle.New(k),
-		queue:  orDefault(q),
-		limits: &defaultLimits,
-		peer:   credentials.Unknown(),
-		rare:   &nothingRare,
+		name:    name,
+		origin:  o,
+		process: theProcess,
+		m:       lifecycle.New(k),
+		queue:   orDefault(q),
+		limits:  &defaultLimits,
+		peer:    credentials.Unknown(),
+		rare:    &nothingRare,
 	}
 	c.deliverFn = c.deliver
 	c.sendLimits.Store(&defaultLimits)

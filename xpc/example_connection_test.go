@@ -352,3 +352,26 @@ func ExampleMachServiceFlags() {
 	end(listener)
 	// Output: com.example.greeter
 }
+
+// A service that goes on working after its handler has returned says so: a job with
+// EnableTransactions is not ended before it has.
+func ExampleTransactionBegin() {
+	saved := make(chan string)
+	handler := func(o xpc.Object) {
+		m, ok := o.(*xpc.Dictionary)
+		if !ok {
+			return // ErrTerminationImminent needs no answer: the last TransactionEnd is it
+		}
+		note := m.GetString("note")
+		xpc.TransactionBegin()
+		go func() {
+			defer xpc.TransactionEnd()
+			saved <- note
+		}()
+	}
+	m := xpc.NewDictionary()
+	m.SetString("note", "buy milk")
+	handler(m)
+	fmt.Println(<-saved)
+	// Output: buy milk
+}

@@ -92,7 +92,13 @@ func (l *listener) start() error {
 	if err := l.socket.Restamp(); err != nil {
 		return err
 	}
-	return l.socket.Start(l.accept)
+	if err := l.socket.Start(l.accept); err != nil {
+		return err
+	}
+	if !l.source.owned() {
+		l.conn.process.listens(l)
+	}
+	return nil
 }
 
 // accept makes a peer of a client. The program hears of it with its first message (R53).
@@ -110,6 +116,8 @@ func (l *listener) accept(conn *transport.Conn) {
 		return
 	}
 	l.peers[p] = struct{}{}
+	p.process = l.conn.process
+	p.process.join(p)
 	l.mu.Unlock()
 	p.attach(conn)
 }
@@ -120,8 +128,12 @@ func newAccepted(home *listener, q *Queue) *Connection {
 	return c
 }
 
-// announce tells the program of a peer whose first message has come.
+// announce tells the program of a peer whose first message has come, unless the
+// process takes no more.
 func (l *listener) announce(p *Connection) {
+	if p.process.isEnding() {
+		return
+	}
 	if !l.source.owned() {
 		l.forget(p)
 	}
@@ -147,6 +159,7 @@ func (l *listener) stop() {
 		return
 	}
 	l.stopped = true
+	l.conn.process.stopped(l)
 	peers := l.peers
 	l.peers = nil
 	l.mu.Unlock()

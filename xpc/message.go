@@ -24,9 +24,10 @@ type incoming struct {
 	retains  int
 	returned bool // the handler has returned
 	released bool
-	reply    *Dictionary // made, not sent, while the handler runs
-	sent     bool
-	isReply  bool // this ties a reply object to its request
+	reply    *Dictionary // made while the handler runs
+	sending  bool        // this reply was claimed by its sender and has not left yet
+	isReply  bool        // this ties a reply object to its request
+	counts   bool        // a transaction is open for it
 	cleanup  runtime.Cleanup
 }
 
@@ -43,15 +44,26 @@ func newReceived(c *Connection, e lifecycle.Epoch) *receivedMessage {
 	return m
 }
 
-// debt is what a cleanup needs to report a dropped request, without keeping the
-// dictionary alive.
+// debt is what is left of a message or reply that is given up, and what a cleanup
+// needs to settle it without keeping the dictionary alive.
 type debt struct {
-	c     *Connection
-	epoch lifecycle.Epoch
-	id    uint64
+	c      *Connection
+	epoch  lifecycle.Epoch
+	id     uint64
+	owed   bool // the sender is to be told that no reply is coming
+	counts bool
 }
 
-func (d debt) abandon() { d.c.abandon(d.epoch, d.id) }
+func (in *incoming) debt() debt { return debt{in.c, in.epoch, in.id, in.owes, in.counts} }
+
+func (d debt) settle() {
+	if d.owed {
+		d.c.abandon(d.epoch, d.id)
+	}
+	if d.counts {
+		d.c.process.end()
+	}
+}
 
 // CreateReply makes the reply to a received message (xpc_dictionary_create_reply):
 // fill it and send it with SendMessage on RemoteConnection. It returns nil, as
@@ -76,6 +88,8 @@ func (d *Dictionary) CreateReply() *Dictionary {
 	reply.from.c, reply.from.epoch, reply.from.id = in.c, in.epoch, in.id
 	reply.from.isReply, reply.from.owes = true, true
 	if in.returned {
+		reply.from.counts, in.counts = in.counts, false
+		in.cleanup.Stop()
 		reply.from.watch(&reply.Dictionary)
 	} else {
 		in.reply = &reply.Dictionary
@@ -155,10 +169,13 @@ func (d *Dictionary) handlerReturned() {
 	in := d.in
 	in.mu.Lock()
 	in.returned = true
-	reply := in.reply
+	reply, counts := in.reply, in.counts
 	in.reply = nil
+	if reply != nil {
+		in.counts = false // it is the reply's now
+	}
 	if in.retains > 0 {
-		if in.owes {
+		if in.owes || in.counts {
 			in.watch(d)
 		}
 		in.mu.Unlock()
@@ -166,22 +183,29 @@ func (d *Dictionary) handlerReturned() {
 		in.giveUpLocked()
 	}
 	if reply != nil {
-		reply.in.backstop(reply)
+		reply.in.backstop(reply, counts)
 	}
 }
 
-// backstop watches a reply that was made and not sent while the handler ran.
-func (in *incoming) backstop(reply *Dictionary) {
+// backstop watches a reply that was made and not sent while the handler ran, and
+// ends the message's transaction unless the reply goes on with it.
+func (in *incoming) backstop(reply *Dictionary, counts bool) {
 	in.mu.Lock()
-	defer in.mu.Unlock()
+	if in.owes || in.sending {
+		in.counts, counts = counts, false
+	}
 	if in.owes {
 		in.watch(reply)
+	}
+	in.mu.Unlock()
+	if counts {
+		in.c.process.end()
 	}
 }
 
 // watch makes the collector the backstop for an obligation; in.mu is held.
 func (in *incoming) watch(d *Dictionary) {
-	in.cleanup = runtime.AddCleanup(d, debt.abandon, debt{in.c, in.epoch, in.id})
+	in.cleanup = runtime.AddCleanup(d, debt.settle, in.debt())
 }
 
 // giveUp is the final release.
@@ -192,8 +216,8 @@ func (in *incoming) giveUp() {
 
 // giveUpLocked is giveUp with in.mu held; it releases it.
 func (in *incoming) giveUpLocked() {
-	owed := in.owes
-	in.owes, in.released = false, true
+	left := in.debt()
+	in.owes, in.counts, in.released = false, false, true
 	fds := in.fds
 	in.fds = nil
 	in.cleanup.Stop()
@@ -203,9 +227,7 @@ func (in *incoming) giveUpLocked() {
 			f.Close()
 		}
 	}
-	if owed {
-		debt{in.c, in.epoch, in.id}.abandon()
-	}
+	left.settle()
 }
 
 // takeReply claims the right to send a reply, once, on its own connection.
@@ -215,10 +237,30 @@ func (in *incoming) takeReply(c *Connection) {
 	}
 	in.mu.Lock()
 	ok := in.owes
-	in.owes = false
+	in.owes, in.sending = false, ok
 	in.cleanup.Stop()
 	in.mu.Unlock()
 	if !ok {
 		misuse("Attempt to send a reply that was sent or released already.")
 	}
+}
+
+// replySent ends the transaction of a reply that is on its way.
+func (in *incoming) replySent() {
+	in.mu.Lock()
+	counts := in.counts
+	in.sending, in.counts = false, false
+	in.mu.Unlock()
+	if counts {
+		in.c.process.end()
+	}
+}
+
+// deliver opens the transaction of a message that is about to be handled; false
+// if the process is to end and the message will not be.
+func (in *incoming) deliver() bool {
+	if in.counts = in.c.process.begin(); !in.counts {
+		in.discardUnseen()
+	}
+	return in.counts
 }

@@ -37,7 +37,8 @@ type registryClient struct {
 	mu        sync.Mutex // guards the rest; never held while the registry is asked
 	conn      *Connection
 	inherited bool
-	uses      int // look-ups and check-ins under way
+	obeys     bool // the inherited socket's job ends by its transactions
+	uses      int  // look-ups and check-ins under way
 	names     map[string]*registryName
 	served    map[string]int
 }
@@ -67,6 +68,8 @@ func (r *registryClient) connect() {
 	}
 	if r.inherited {
 		o = &socketOrigin{fd}
+		r.obeys = os.Getenv(bootstrap.EnvTransactions) == "1"
+		os.Unsetenv(bootstrap.EnvTransactions)
 	}
 	r.conn = newConnection(lifecycle.Endpoint, "", o, NewQueue("registry"))
 	conn := r.conn
@@ -111,8 +114,11 @@ func inheritedSocket() (int, bool) {
 func (r *registryClient) event(conn *Connection, o Object) {
 	switch o := o.(type) {
 	case *Dictionary:
-		if o.GetString(bootstrap.KeyOp) == bootstrap.OpGone {
+		switch o.GetString(bootstrap.KeyOp) {
+		case bootstrap.OpGone:
 			r.gone(o.GetString(bootstrap.KeyName), o.GetString(bootstrap.KeyReason))
+		case bootstrap.OpTerminate:
+			r.terminate(conn, o.CreateReply())
 		}
 	case *Error:
 		r.lost(conn, o)
@@ -123,10 +129,30 @@ func (r *registryClient) event(conn *Connection, o Object) {
 // the next look-up makes a new connection.
 func (r *registryClient) lost(conn *Connection, e *Error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.conn == conn && e == ErrConnectionInvalid {
 		r.conn = nil
 	}
+	obeyed := r.obeys
+	r.mu.Unlock()
+	if obeyed {
+		conn.process.abandoned()
+	}
+}
+
+// terminate ends this process because its registry asks for it (R184, R186).
+func (r *registryClient) terminate(conn *Connection, reply *Dictionary) {
+	if !r.isJob() || reply == nil {
+		return
+	}
+	reply.SetBool(bootstrap.KeyIdle, conn.process.terminate())
+	conn.SendMessage(reply)
+}
+
+// isJob: what ends this process is its transactions, and the registry may ask.
+func (r *registryClient) isJob() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.obeys
 }
 
 func (r *registryClient) gone(name, reason string) {
@@ -207,6 +233,11 @@ func (r *registryClient) leave(name string, c *Connection) {
 
 // checkIn asks for the name's listening socket, the caller's to close.
 func (r *registryClient) checkIn(ctx context.Context, name string) (int, *Endpoint, error) {
+	r.use()
+	defer r.done()
+	if r.isJob() {
+		theProcess.catchSIGTERM()
+	}
 	answer, err := r.ask(ctx, "listener activation", bootstrap.OpCheckIn, name)
 	defer r.done()
 	if err != nil {

@@ -144,6 +144,9 @@ func (c *Connection) leave() {
 	if c.origin != nil {
 		c.origin.leave(c)
 	}
+	if c.isPeer() {
+		c.process.forget(c)
+	}
 }
 
 // ---- sending
@@ -349,6 +352,9 @@ func (c *Connection) takeDue() (Handler, event) {
 	}
 	ev := c.events.pop()
 	c.account(-ev.size)
+	if d, ok := ev.obj.(*Dictionary); ok && c.isPeer() && !d.in.deliver() {
+		return nil, ev
+	}
 	return c.handler, ev
 }
 

@@ -20,11 +20,13 @@ const RegistryName = "org.openxpc.registry"
 
 // Environment variables. EnvRegistry is the path of the registry's socket;
 // EnvBootstrapFD is the number of the connected socket that a launched job
-// inherits; EnvServiceName is the name it serves, if its job declares just one.
+// inherits; EnvServiceName is the name it serves, if its job declares just one;
+// EnvTransactions is "1" for a job whose transactions decide how it is ended.
 const (
-	EnvRegistry    = "XPC_REGISTRY"
-	EnvBootstrapFD = "XPC_BOOTSTRAP_FD"
-	EnvServiceName = "XPC_SERVICE_NAME"
+	EnvRegistry     = "XPC_REGISTRY"
+	EnvBootstrapFD  = "XPC_BOOTSTRAP_FD"
+	EnvServiceName  = "XPC_SERVICE_NAME"
+	EnvTransactions = "XPC_TRANSACTIONS"
 )
 
 // Keys of requests and replies.
@@ -37,6 +39,7 @@ const (
 	KeyListener = "listener" // fd: the listening socket, handed over at check-in
 	KeyLabel    = "label"    // string: job label
 	KeyPath     = "path"     // string: absolute path of a job file
+	KeyIdle     = "idle"     // bool: no transaction is open
 )
 
 // Routines for programs. A look-up subscribes the caller to the name: when it
@@ -46,6 +49,11 @@ const (
 	OpCheckIn  = "check-in"  // name -> listener, endpoint
 	OpCheckOut = "check-out" // name -> nothing: the listener was cancelled, the name stays with the registry
 	OpGone     = "gone"      // sent by the registry
+
+	// OpTerminate is asked by the registry, of a job with transactions: it is to
+	// end. The answer has KeyIdle. An idle process takes no more messages and is
+	// killed; another one ends by itself when its last transaction does (R186).
+	OpTerminate = "terminate"
 )
 
 // Code says why a routine failed; the numbers are those of launchd's bootstrap.h (R213).
