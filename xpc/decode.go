@@ -13,6 +13,12 @@ import (
 // boxes that it made. The error is a *wire.Error, and d is empty after it. lim
 // has its defaults filled in.
 func decodeMessage(d *Dictionary, body []byte, files []*transport.Descriptor, lim *Limits) (fds []*FD, err error) {
+	fds, _, err = decodeCounted(d, body, files, lim)
+	return fds, err
+}
+
+// decodeCounted is decodeMessage and says how many values the message holds.
+func decodeCounted(d *Dictionary, body []byte, files []*transport.Descriptor, lim *Limits) (fds []*FD, values int, err error) {
 	dec := decoder{
 		c:     wire.NewCursor(body, len(files), wire.Limits{Depth: lim.MaxDepth, Elements: lim.MaxElements}),
 		files: files,
@@ -22,15 +28,17 @@ func decodeMessage(d *Dictionary, body []byte, files []*transport.Descriptor, li
 			f.Close()
 		}
 		d.entries, d.slots, d.kin.holds = nil, nil, false
-		return nil, err
+		return nil, 0, err
 	}
-	return dec.fds, nil
+	return dec.fds, dec.values, nil
 }
 
 type decoder struct {
 	c     wire.Cursor
 	files []*transport.Descriptor
 	fds   []*FD
+
+	values int
 }
 
 func (dec *decoder) message(d *Dictionary, size int, lim *Limits) error {
@@ -54,6 +62,7 @@ func (dec *decoder) message(d *Dictionary, size int, lim *Limits) error {
 }
 
 func (dec *decoder) dictionary(d *Dictionary, n int) error {
+	dec.values += n
 	if n > 0 {
 		d.entries = make([]entry, 0, n)
 		d.reindex(n)
@@ -80,6 +89,7 @@ func (dec *decoder) dictionary(d *Dictionary, n int) error {
 }
 
 func (dec *decoder) array(a *Array, n int) error {
+	dec.values += n
 	a.values = make([]value, n)
 	for i := range a.values {
 		if err := dec.value(&a.values[i], &a.kin); err != nil {

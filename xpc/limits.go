@@ -43,10 +43,19 @@ type Limits struct {
 	MaxQueuedBytes int
 
 	// MaxReceivedBytes is how much a connection reads ahead while its handlers
-	// are busy or it is suspended, in bytes of frames. It is soft: a message
-	// that began to arrive below the limit is read to its end. Default 16 MiB.
+	// are busy or it is suspended, in bytes. What a peer sends in few bytes and
+	// is kept in many is counted as such: each message takes 512 bytes beside
+	// its body, each value 96 and each descriptor 32 KiB. The limit is soft: a
+	// message that began to arrive below it is read to its end. Default 16 MiB.
 	MaxReceivedBytes int
 }
+
+// What is counted of a message that waits for its handler, beside its body.
+const (
+	messageCost    = 512
+	valueCost      = 96
+	descriptorCost = 32 << 10
+)
 
 const (
 	mostMessageSize = math.MaxInt32

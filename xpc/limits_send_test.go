@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -279,6 +280,50 @@ func TestReadingAheadStopsNoEnd(t *testing.T) {
 			t.Errorf("%d events, want the 8 messages that were sent before the end, and its own", n)
 		}
 	})
+}
+
+// What is small on the wire and large in memory counts as what it takes.
+func TestReadingAheadCountsWhatIsKept(t *testing.T) {
+	nulls := saying("x")
+	nulls.SetArray("nulls", NewArray(slices.Repeat([]Object{Null{}}, 20_000)...))
+	descriptors := saying("x")
+	for i := range 20 {
+		descriptors.SetFD(fmt.Sprint(i), 0)
+	}
+	defer closeBoxes(descriptors)
+	for why, c := range map[string]struct {
+		m    *Dictionary
+		most int
+	}{
+		"20,000 values in as many bytes": {nulls, 2},
+		"20 descriptors":                 {descriptors, 3},
+		"nothing at all":                 {NewDictionary(), 2500},
+	} {
+		each(t, func(t *testing.T, r *ring) {
+			r.c.SetLimits(Limits{MaxReceivedBytes: 1 << 20})
+			r.open()
+			r.suspend()
+			for range 3 * c.most {
+				body, files, err := encodeMessage(nil, c.m, &defaultLimits)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.p().put(&transport.Frame{Kind: frameMessage, ID: r.p().nextID(), Body: body, Files: files})
+			}
+			settle()
+			r.c.mu.Lock()
+			n := r.c.events.len()
+			r.c.mu.Unlock()
+			if n == 0 || n > c.most {
+				t.Errorf("%s: %d messages are kept, want at most %d in 1 MiB", why, n, c.most)
+			}
+			r.resume()
+			settle()
+			if n := len(r.events.take()); n != 3*c.most {
+				t.Errorf("%s: %d messages were delivered, want all %d", why, n, 3*c.most)
+			}
+		})
+	}
 }
 
 func TestReadingAheadStopsNoReply(t *testing.T) {

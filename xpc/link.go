@@ -322,8 +322,8 @@ func (l *link) decode(f *transport.Frame) (*receivedMessage, error) {
 	m := newReceived(l.c, l.epoch)
 	m.from.id = f.ID
 	m.from.sender = f.Sender
-	m.from.size = transport.HeaderSize + len(f.Body)
-	fds, err := decodeMessage(&m.Dictionary, ownedBody(f), f.Files, l.own)
+	fds, values, err := decodeCounted(&m.Dictionary, ownedBody(f), f.Files, l.own)
+	m.from.size = messageCost + len(f.Body) + values*valueCost + len(f.Files)*descriptorCost
 	m.from.fds = fds
 	return m, err
 }

@@ -54,7 +54,7 @@ func (r *registryClient) use() *Connection {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.uses++
-	if r.conn == nil {
+	if r.conn == nil || r.conn.invalidBecause() != nil { // perhaps its last event is not delivered yet
 		r.connect()
 	}
 	return r.conn
