@@ -54,7 +54,7 @@ func clientOf(roots bool, paths ...string) *registryClient {
 // callThrough calls a service that is found through registries, and returns the call's error.
 func callThrough(t *testing.T, name string, registries ...*registryClient) error {
 	t.Helper()
-	c := newConnection(lifecycle.Named, name, &nameOrigin{name, registries}, nil)
+	c := newConnection(lifecycle.Named, name, &nameOrigin{registries}, nil)
 	c.SetEventHandler(func(Object) {})
 	c.Activate()
 	_, err := c.SendMessageWithReplySync(context.Background(), NewDictionary())
@@ -104,13 +104,13 @@ func TestLookUpsClimb(t *testing.T) {
 // R212: PRIVILEGED asks the system's registry alone.
 func TestPrivilegedLooksInTheSystemAlone(t *testing.T) {
 	both := []string{"/run/user/1000/xpc/registry.sock", bootstrap.SystemPath()}
-	if got := registriesFor(MachServicePrivileged, both); !slices.Equal(got, []*registryClient{systemRegistry}) {
+	if got := originFor(MachServicePrivileged, both).registries; !slices.Equal(got, []*registryClient{systemRegistry}) {
 		t.Errorf("privileged: asks %d registries, want the system's alone", len(got))
 	}
-	if got := registriesFor(MachServicePrivileged, []string{"/tmp/private"}); !slices.Equal(got, []*registryClient{systemRegistry}) {
+	if got := originFor(MachServicePrivileged, []string{"/tmp/private"}).registries; !slices.Equal(got, []*registryClient{systemRegistry}) {
 		t.Error("XPC_REGISTRY must not stand in for the system's registry")
 	}
-	if got := registriesFor(0, both); !slices.Equal(got, []*registryClient{registry, systemRegistry}) {
+	if got := originFor(0, both).registries; !slices.Equal(got, []*registryClient{registry, systemRegistry}) {
 		t.Error("without the flag the user's registry is asked first, then the system's")
 	}
 }

@@ -52,7 +52,6 @@ type Connection struct {
 	origin    origin    // how to reach the other side; nil for accepted peers and listeners
 	listening *listener // nil unless a listener
 	process   *transactions
-	deliverFn func()
 
 	sendLimits atomic.Pointer[Limits] // see agreeLimits; written under mu
 
@@ -203,7 +202,6 @@ func newConnection(k lifecycle.Kind, name string, o origin, q *Queue) *Connectio
 		peer:    credentials.Unknown(),
 		rare:    &nothingRare,
 	}
-	c.deliverFn = c.deliver
 	c.sendLimits.Store(&defaultLimits)
 	return c
 }

@@ -124,37 +124,40 @@ func noRegistry(tried []error) error {
 	return &because{ErrNoRegistry, text + `. Start one with "xpcd", or run the program under "xpcctl run"`}
 }
 
-// nameOrigin finds its service through the registries, asked in turn until one knows the name.
-type nameOrigin struct {
-	name       string
-	registries []*registryClient
-}
+// nameOrigin finds a connection's service by its name through the registries, asked
+// in turn until one knows it. Connections share it.
+type nameOrigin struct{ registries []*registryClient }
+
+var (
+	systemAlone  = &nameOrigin{[]*registryClient{systemRegistry}}
+	nearestFirst = &nameOrigin{[]*registryClient{registry, systemRegistry}}
+	nearestAlone = &nameOrigin{[]*registryClient{registry}}
+)
 
 func newNamed(name string, q *Queue, flags MachServiceFlags) *Connection {
 	if name == bootstrap.RegistryName {
 		return newConnection(lifecycle.Endpoint, name, registryOrigin{paths: bootstrap.Paths}, q)
 	}
-	o := &nameOrigin{name, registriesFor(flags, bootstrap.Paths())}
-	return newConnection(lifecycle.Named, name, o, q)
+	return newConnection(lifecycle.Named, name, originFor(flags, bootstrap.Paths()), q)
 }
 
-// registriesFor lists where a name is looked up (R211, R212): in this process's own
+// originFor says where a name is looked up (R211, R212): in this process's own
 // registry, then in the machine's. A private one stands alone.
-func registriesFor(flags MachServiceFlags, paths []string) []*registryClient {
+func originFor(flags MachServiceFlags, paths []string) *nameOrigin {
 	switch {
 	case flags&MachServicePrivileged != 0:
-		return []*registryClient{systemRegistry}
+		return systemAlone
 	case len(paths) > 1:
-		return []*registryClient{registry, systemRegistry}
+		return nearestFirst
 	}
-	return []*registryClient{registry}
+	return nearestAlone
 }
 
 // find asks the registries. Of several failures the one that says most is told.
 func (o *nameOrigin) find(ctx context.Context, c *Connection) (*Endpoint, error) {
 	var why error
 	for _, r := range o.registries {
-		ep, err := r.lookUp(ctx, o.name, c)
+		ep, err := r.lookUp(ctx, c.name, c)
 		if err == nil {
 			return ep, nil
 		}
@@ -172,7 +175,7 @@ func (o *nameOrigin) find(ctx context.Context, c *Connection) (*Endpoint, error)
 const registryPatience = 30 * time.Second
 
 func (o *nameOrigin) lookUp(c *Connection) error {
-	if err := bootstrap.CheckName(o.name); err != nil {
+	if err := bootstrap.CheckName(c.name); err != nil {
 		return failedAt("lookup", bootstrap.UnknownService, err.Error())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
@@ -187,7 +190,7 @@ func (o *nameOrigin) lookUp(c *Connection) error {
 // known is what an earlier look-up of this process found, nil if there was none.
 func (o *nameOrigin) known(c *Connection) *Endpoint {
 	for _, r := range o.registries {
-		if ep := r.known(o.name, c); ep != nil {
+		if ep := r.known(c.name, c); ep != nil {
 			return ep
 		}
 	}
@@ -216,7 +219,7 @@ func (o *nameOrigin) gone(err error) bool { return errors.Is(err, ErrUnknownName
 
 func (o *nameOrigin) leave(c *Connection) {
 	for _, r := range o.registries {
-		r.leave(o.name, c)
+		r.leave(c.name, c)
 	}
 }
 

@@ -264,7 +264,7 @@ func (c *Connection) schedule() {
 		c.reader.work.deliver = c.queue
 		return
 	}
-	c.queue.Async(c.deliverFn)
+	c.queue.Async(c.deliver)
 }
 
 // deliver is a block on the target queue: it runs the event handler for what is
@@ -313,7 +313,7 @@ func (c *Connection) endDeliver() {
 	if c.again {
 		c.again = false
 		c.on = c.queue
-		c.queue.Async(c.deliverFn)
+		c.queue.Async(c.deliver)
 	}
 	c.unlock()
 }

@@ -4,22 +4,20 @@ package lifecycle
 type Machine struct {
 	kind      Kind
 	state     State
-	epoch     Epoch
 	activated bool
+	scheduled bool // a delivery was asked for and has not begun
+	running   bool // a handler runs
+	finished  bool
+	unloaded  bool // the name is gone: the present socket is the last
+	barrier   barrierState
+	epoch     Epoch
 	suspends  uint32
 
 	sends   fifo[send]
-	barrier barrierState
-	behind  ID // the barrier that awaits its flush or runs
-
-	calls   idSet // not completed
-	unwound []ID  // completed once the probe has an answer
-
-	arrived   fifo[delivery] // for the event handler
-	scheduled bool           // a delivery was asked for and has not begun
-	running   bool           // a handler runs
-	finished  bool
-	unloaded  bool // the name is gone: the present socket is the last
+	behind  ID             // the barrier that awaits its flush or runs
+	calls   idSet          // not completed
+	unwound []ID           // completed once the probe has an answer
+	arrived fifo[delivery] // for the event handler
 
 	effects []Effect
 }
