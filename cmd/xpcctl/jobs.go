@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -45,7 +46,7 @@ func (t *tool) load(ctx context.Context, conn *xpc.Connection, file string) erro
 	}
 	reply, err := askOn(ctx, conn, request(bootstrap.OpLoad, bootstrap.KeyPath, path))
 	if err != nil {
-		return err
+		return withHint(err, file)
 	}
 	warnings := reply.GetArray(bootstrap.KeyWarnings)
 	if warnings == nil {
@@ -67,6 +68,15 @@ func (t *tool) load(ctx context.Context, conn *xpc.Connection, file string) erro
 	d.SetString("path", path)
 	d.SetArray("warnings", warnings)
 	return t.printJSON(d)
+}
+
+// withHint says who tells the mistakes that an error only counts.
+func withHint(err error, file string) error {
+	var no *registryError
+	if errors.As(err, &no) && no.code == bootstrap.BadJob && strings.Contains(no.reason, " more). ") {
+		no.reason += " xpcctl validate " + plain(file) + " shows all."
+	}
+	return err
 }
 
 func (t *tool) bootoutCommand() *cobra.Command {
