@@ -11,18 +11,16 @@ import (
 // MaxLabel is the longest label in bytes.
 const MaxLabel = 255
 
-// maxThrottle is a year, in seconds: what is longer was meant otherwise.
-const maxThrottle = 365 * 24 * 60 * 60
-
 // maxFindings is how many errors, and how many warnings, of one file are kept.
 const maxFindings = 100
 
-// checker collects what is wrong with a job's tree.
+// checker collects what is wrong with a job's tree, and in job what it reads by
+// itself: all that the decoder does not put into a document.
 type checker struct {
+	job      Job
 	found    Findings
-	count    [2]int            // by severity
-	lookUp   map[string]Access // of the services that restrict it
-	subjects int               // users and groups named so far
+	count    [2]int // by severity
+	subjects int    // users and groups named so far
 }
 
 func (c *checker) add(s Severity, pos position, key, format string, args ...any) {
@@ -32,13 +30,13 @@ func (c *checker) add(s Severity, pos position, key, format string, args ...any)
 	c.found = append(c.found, Finding{Line: pos.line, Column: pos.column, Severity: s, Key: key, Text: fmt.Sprintf(format, args...)})
 }
 
-// check holds the whole document against the rules. lookUp is what its services
-// say about who may look them up.
-func check(root *node) (found Findings, lookUp map[string]Access) {
+// check holds the whole document against the rules. job has the fields that are
+// read here; newJob adds the others.
+func check(root *node) (found Findings, job Job) {
 	c := &checker{}
 	if root.kind != dictKind {
 		c.add(Error, root.pos, "", "a job is a dictionary, not %s", root.kind.withArticle())
-		return c.found, nil
+		return c.found, c.job
 	}
 	c.tree(root, "")
 	top := map[string]*node{}
@@ -47,8 +45,9 @@ func check(root *node) (found Findings, lookUp map[string]Access) {
 		top[m.key] = m.value
 	}
 	c.identity(root, top)
+	c.together(top)
 	c.found.sort()
-	return c.found, c.lookUp
+	return c.found, c.job
 }
 
 // tree checks what holds in every container: no key twice, no NUL, no null.
@@ -129,13 +128,13 @@ func (c *checker) value(m member) {
 	case "EnvironmentVariables":
 		c.environment(m)
 	case "ThrottleInterval":
-		if n, err := integer(m.value.text); err != nil || n < 0 || n > maxThrottle {
-			c.add(Error, m.value.pos, m.key, "%q is in seconds, from 0 to %d", m.key, maxThrottle)
-		}
-	case "Program", "WorkingDirectory", "StandardOutPath", "StandardErrorPath":
+		c.seconds(m, 0)
+	case "Program", "WorkingDirectory", "StandardInPath", "StandardOutPath", "StandardErrorPath":
 		if m.value.text == "" {
 			c.add(Error, m.value.pos, m.key, "%q is empty: give a path or remove the key", m.key)
 		}
+	default:
+		c.setting(m)
 	}
 }
 
@@ -204,10 +203,10 @@ func (c *checker) restrict(path, service string, who *node) {
 		}
 		return
 	}
-	if c.lookUp == nil {
-		c.lookUp = map[string]Access{}
+	if c.job.LookUp == nil {
+		c.job.LookUp = map[string]Access{}
 	}
-	c.lookUp[service] = c.access(path, who)
+	c.job.LookUp[service] = c.access(path, who)
 }
 
 func (c *checker) environment(m member) {
@@ -231,5 +230,15 @@ func (c *checker) identity(root *node, top map[string]*node) {
 	}
 	if top["Program"] == nil && top["ProgramArguments"] == nil {
 		c.add(Error, root.pos, "Program", "neither \"Program\" nor \"ProgramArguments\" is there: one of them must name the program")
+	}
+}
+
+// together checks keys that mean something only beside others.
+func (c *checker) together(top map[string]*node) {
+	if n := top["SoftResourceLimits"]; n != nil {
+		c.limitOrder(n)
+	}
+	if n := top["OnDemand"]; n != nil && n.kind == boolKind && n.text == "false" && c.job.KeepAlive == nil {
+		c.job.KeepAlive = &KeepAlive{Always: true}
 	}
 }

@@ -12,7 +12,7 @@ func ExampleParseJob() {
 		"Label": "com.example.echo",
 		"Program": "../bin/echo",
 		"MachServices": {"com.example.echo": true},
-		"KeepAlive": true
+		"Debug": true
 	}`))
 	if err != nil {
 		fmt.Println(err)
@@ -24,7 +24,7 @@ func ExampleParseJob() {
 	}
 	// Output:
 	// com.example.echo /etc/bin/echo [com.example.echo]
-	// warning: 5:3: key "KeepAlive" is not acted on: the job is started when a client needs it
+	// warning: 5:3: key "Debug" is not acted on
 }
 
 func ExampleJob() {
@@ -60,4 +60,17 @@ func ExampleFindings() {
 func ExampleSeverity() {
 	fmt.Println(registry.Error, registry.Warning)
 	// Output: error warning
+}
+
+func ExampleKeepAlive() {
+	no := false
+	k := registry.KeepAlive{SuccessfulExit: &no}
+	fmt.Println(k.Holds(false, 0, nil, nil), k.Holds(true, 1, nil, nil), k.Holds(true, 0, nil, nil))
+	// Output: true true false
+}
+
+func ExampleJob_WarningsFor() {
+	j, _ := registry.ParseJob("", []byte(`{"Label": "a", "Program": "/bin/sh", "UserName": "root"}`))
+	fmt.Println(len(j.WarningsFor(0)), j.WarningsFor(1000))
+	// Output: 0 [1:38: key "UserName" is not acted on: only root's registry starts programs as somebody else]
 }

@@ -40,13 +40,40 @@ type Job struct {
 	Environment  map[string]string // EnvironmentVariables; nil for none
 
 	WorkingDirectory  string // absolute, or "" for the root folder
+	StandardInPath    string // absolute, or "" for /dev/null
 	StandardOutPath   string // absolute, or "" for where the registry's own output goes
 	StandardErrorPath string // likewise
 
-	RunAtLoad        bool          // started when it is loaded (R218)
-	ThrottleInterval time.Duration // least time from one start to the next (R220)
+	RunAtLoad           bool          // started when it is loaded (R218)
+	KeepAlive           *KeepAlive    // when to run without a client; nil for never
+	StartInterval       time.Duration // started again and again after so long; 0 for not
+	ThrottleInterval    time.Duration // least time from one start to the next (R220)
+	ExitTimeout         time.Duration // from SIGTERM to SIGKILL; 0 for the registry's own, NoExitTimeout for ever (R221)
+	AbandonProcessGroup bool          // what the process leaves behind in its group is left alone (R222)
+	LaunchOnlyOnce      bool          // unloaded when its process ends (R223)
+
+	Umask      *int              // nil for the registry's own
+	Nice       int               // -20 to 20
+	SoftLimits map[string]uint64 // SoftResourceLimits by launchd's names, in setrlimit's units; nil for none
+	HardLimits map[string]uint64 // HardResourceLimits
+
+	UserName     string // name or number of whom to run as, "" for the registry's own user
+	GroupName    string // likewise, "" for the user's group
+	NoInitGroups bool   // InitGroups is false: no supplementary groups but GroupName's
 
 	Warnings Findings // keys that have no effect here
+	RootOnly Findings // keys that have one only where the registry is root's
+}
+
+// WarningsFor is what to tell the user uid, whose registry loads the job:
+// Warnings, and RootOnly unless uid is root's.
+func (j *Job) WarningsFor(uid int) Findings {
+	all := slices.Clone(j.Warnings)
+	if uid != 0 {
+		all = append(all, j.RootOnly...)
+	}
+	all.sort()
+	return all
 }
 
 // document is a job file as its decoder gives it.
@@ -57,6 +84,7 @@ type document struct {
 	MachServices         map[string]any
 	EnvironmentVariables map[string]any
 	WorkingDirectory     string
+	StandardInPath       string
 	StandardOutPath      string
 	StandardErrorPath    string
 	RunAtLoad            bool
@@ -108,7 +136,7 @@ func ParseJob(path string, data []byte) (*Job, error) {
 	if err != nil {
 		return nil, &JobError{name, Findings{asFinding(err)}}
 	}
-	found, lookUp := check(root)
+	found, checked := check(root)
 	if len(found.Errors()) > 0 {
 		return nil, &JobError{name, found}
 	}
@@ -116,11 +144,11 @@ func ParseJob(path string, data []byte) (*Job, error) {
 	if err := decode(data, &doc); err != nil {
 		return nil, &JobError{name, Findings{asFinding(err)}}
 	}
-	job, err := newJob(path, &doc)
+	job := &checked
+	err = job.complete(path, &doc)
 	if err != nil {
 		return nil, &JobError{name, append(found, asFinding(err))}
 	}
-	job.LookUp = lookUp
 	job.Warnings = found.Warnings()
 	return job, nil
 }
@@ -154,26 +182,25 @@ func read(data []byte) (root *node, decode func([]byte, any) error, err error) {
 	return root, decode, err
 }
 
-func newJob(path string, doc *document) (*Job, error) {
-	j := &Job{
-		Label:            doc.Label,
-		Arguments:        doc.ProgramArguments,
-		RunAtLoad:        doc.RunAtLoad,
-		ThrottleInterval: DefaultThrottle,
-		MachServices:     advertised(doc.MachServices),
-		Environment:      texts(doc.EnvironmentVariables),
-	}
+// complete adds what the decoder has read.
+func (j *Job) complete(path string, doc *document) error {
+	j.Label = doc.Label
+	j.Arguments = doc.ProgramArguments
+	j.RunAtLoad = doc.RunAtLoad
+	j.MachServices = advertised(doc.MachServices)
+	j.Environment = texts(doc.EnvironmentVariables)
+	j.ThrottleInterval = DefaultThrottle
 	if doc.ThrottleInterval != nil {
 		j.ThrottleInterval = time.Duration(*doc.ThrottleInterval) * time.Second
 	}
 	if path != "" {
 		abs, err := filepath.Abs(path)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		j.Path = abs
 	}
-	return j, j.resolve(doc)
+	return j.resolve(doc)
 }
 
 // resolve makes paths absolute. A bare word as first argument stays one: it is
@@ -195,7 +222,10 @@ func (j *Job) resolve(doc *document) error {
 	for _, p := range []struct {
 		to   *string
 		from string
-	}{{&j.WorkingDirectory, doc.WorkingDirectory}, {&j.StandardOutPath, doc.StandardOutPath}, {&j.StandardErrorPath, doc.StandardErrorPath}} {
+	}{
+		{&j.WorkingDirectory, doc.WorkingDirectory}, {&j.StandardInPath, doc.StandardInPath},
+		{&j.StandardOutPath, doc.StandardOutPath}, {&j.StandardErrorPath, doc.StandardErrorPath},
+	} {
 		if p.from == "" {
 			continue
 		}
@@ -203,6 +233,22 @@ func (j *Job) resolve(doc *document) error {
 			return err
 		}
 	}
+	return j.resolveConditions()
+}
+
+func (j *Job) resolveConditions() error {
+	if j.KeepAlive == nil || j.KeepAlive.PathState == nil {
+		return nil
+	}
+	states := map[string]bool{}
+	for path, yes := range j.KeepAlive.PathState {
+		abs, err := j.absolute(path)
+		if err != nil {
+			return err
+		}
+		states[abs] = yes
+	}
+	j.KeepAlive.PathState = states
 	return nil
 }
 

@@ -33,7 +33,25 @@ const wholeXML = head + `<dict>
 	<key>StandardErrorPath</key> <string>/var/log/err</string>
 	<key>RunAtLoad</key>         <true/>
 	<key>ThrottleInterval</key>  <integer>0</integer>
-	<key>KeepAlive</key>         <true/>
+	<key>KeepAlive</key>
+	<dict>
+		<key>SuccessfulExit</key>   <false/>
+		<key>PathState</key>        <dict><key>flag</key><true/></dict>
+		<key>OtherJobEnabled</key>  <dict><key>com.example.db</key><false/></dict>
+	</dict>
+	<key>StandardInPath</key>    <string>in</string>
+	<key>StartInterval</key>     <integer>60</integer>
+	<key>ExitTimeOut</key>       <integer>0</integer>
+	<key>AbandonProcessGroup</key> <true/>
+	<key>LaunchOnlyOnce</key>    <true/>
+	<key>Umask</key>             <string>027</string>
+	<key>Nice</key>              <integer>-5</integer>
+	<key>SoftResourceLimits</key> <dict><key>NumberOfFiles</key><integer>100</integer></dict>
+	<key>HardResourceLimits</key> <dict><key>NumberOfFiles</key><integer>200</integer><key>Core</key><integer>0</integer></dict>
+	<key>UserName</key>          <string>root</string>
+	<key>GroupName</key>         <string>0</string>
+	<key>InitGroups</key>        <false/>
+	<key>Debug</key>             <true/>
 </dict>
 </plist>
 `
@@ -48,10 +66,24 @@ const wholeJSON = `{
   "StandardErrorPath": "/var/log/err",
   "RunAtLoad": true,
   "ThrottleInterval": 0,
-  "KeepAlive": true
+  "KeepAlive": {"SuccessfulExit": false, "PathState": {"flag": true}, "OtherJobEnabled": {"com.example.db": false}},
+  "StandardInPath": "in",
+  "StartInterval": 60,
+  "ExitTimeOut": 0,
+  "AbandonProcessGroup": true,
+  "LaunchOnlyOnce": true,
+  "Umask": "027",
+  "Nice": -5,
+  "SoftResourceLimits": {"NumberOfFiles": 100},
+  "HardResourceLimits": {"NumberOfFiles": 200, "Core": 0},
+  "UserName": "root",
+  "GroupName": "0",
+  "InitGroups": false,
+  "Debug": true
 }`
 
 func TestBothFormatsSayTheSame(t *testing.T) {
+	no, mask := false, 0o027
 	want := &Job{
 		Label:             "com.example.echo",
 		Path:              "/etc/jobs/echo",
@@ -64,6 +96,20 @@ func TestBothFormatsSayTheSame(t *testing.T) {
 		StandardErrorPath: "/var/log/err",
 		RunAtLoad:         true,
 		ThrottleInterval:  0,
+		StandardInPath:    "/etc/jobs/in",
+		KeepAlive: &KeepAlive{SuccessfulExit: &no, PathState: map[string]bool{"/etc/jobs/flag": true},
+			OtherJobEnabled: map[string]bool{"com.example.db": false}},
+		StartInterval:       time.Minute,
+		ExitTimeout:         NoExitTimeout,
+		AbandonProcessGroup: true,
+		LaunchOnlyOnce:      true,
+		Umask:               &mask,
+		Nice:                -5,
+		SoftLimits:          map[string]uint64{"NumberOfFiles": 100},
+		HardLimits:          map[string]uint64{"NumberOfFiles": 200, "Core": 0},
+		UserName:            "root",
+		GroupName:           "0",
+		NoInitGroups:        true,
 	}
 	for format, data := range map[string]string{"XML": wholeXML, "JSON": wholeJSON, "with a byte order mark": "\ufeff" + wholeXML} {
 		got, err := ParseJob("/etc/jobs/echo", []byte(data))
@@ -75,10 +121,16 @@ func TestBothFormatsSayTheSame(t *testing.T) {
 		for _, w := range got.Warnings {
 			warned += w.Key + " "
 		}
-		if want := "MachServices.com.example.admin.ResetAtClose EnvironmentVariables.N KeepAlive "; warned != want {
+		if want := "MachServices.com.example.admin.ResetAtClose EnvironmentVariables.N Debug "; warned != want {
 			t.Errorf("%s warns about %q, want %q", format, warned, want)
 		}
-		got.Warnings = nil
+		if n := len(got.WarningsFor(0)); n != len(got.Warnings) {
+			t.Errorf("%s: root's registry can do it all, and warns %d times", format, n)
+		}
+		if got := got.WarningsFor(1000); len(got) != 5 || got[2].Key != "UserName" {
+			t.Errorf("%s: nobody else can start programs as somebody else: %v", format, got)
+		}
+		got.Warnings, got.RootOnly = nil, nil
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", format, diff)
 		}

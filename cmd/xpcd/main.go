@@ -44,7 +44,10 @@ type flags struct {
 // usageError marks errors of the command line.
 type usageError struct{ error }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	daemon.RunHelper()
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
 // run is the program, from arguments to exit code.
 func run(args []string, in io.Reader, out, errs io.Writer) int {
@@ -116,6 +119,9 @@ func serve(ctx context.Context, f *flags, in io.Reader, errs io.Writer) error {
 		return err
 	}
 	o := daemon.Options{Path: f.socket, NoAdHoc: f.noAdHoc, Logger: log, Version: version(), Ready: notifyReady}
+	if o.Helper, err = os.Executable(); err != nil {
+		log.Warn("jobs with Umask, Nice, limits or users cannot be started", "error", err)
+	}
 	if o.AdHoc, err = f.adHoc(); err != nil {
 		return err
 	}

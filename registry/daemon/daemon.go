@@ -32,6 +32,7 @@ type daemon struct {
 	ending  []*xpc.Connection // of processes that ended; their last event is awaited at the end
 	closing bool
 	rested  bool // idle is closed
+	looking bool // a timer for the paths of jobs is armed
 }
 
 // Serve is a registry until ctx is done; then it stops its jobs, removes what it

@@ -37,6 +37,7 @@ func serve(t *testing.T, o Options) *served {
 	s := &served{t: t, path: filepath.Join(shortDir(t), "r.sock"), ctx: ctx, log: &strings.Builder{}}
 	o.Path = s.path
 	o.Version = "test"
+	o.Helper = self(t)
 	o.Logger = slog.New(slog.NewTextHandler(testLog{t}, nil))
 	ready := make(chan struct{})
 	o.Ready = func() { close(ready) }

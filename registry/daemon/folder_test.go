@@ -15,8 +15,9 @@ import (
 )
 
 // TestMain counts goroutines and descriptors, unless this process was started
-// by a test to be a service.
+// by a test to be a service, or by a daemon to become a job.
 func TestMain(m *testing.M) {
+	RunHelper()
 	if role := os.Getenv(roleVariable); role != "" {
 		play(role)
 		return

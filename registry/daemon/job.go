@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -28,6 +29,7 @@ type job struct {
 	failure error  // of the last start
 	farther string // why it is being unloaded, for the clients of its names
 	removed []func()
+	clock   *time.Timer // of StartInterval
 }
 
 // load declares the job's names and starts it if it wants to run at load.
@@ -44,16 +46,22 @@ func (d *daemon) load(file *registry.Job) error {
 	if err := d.names.Declare(file.Label, file.MachServices); err != nil {
 		return fmt.Errorf("job %q: %w", file.Label, err)
 	}
-	j := &job{file: file, machine: launch.Machine{Throttle: file.ThrottleInterval, ExitTimeout: d.opts.exitTimeout}}
+	j := &job{file: file, machine: launch.Machine{
+		Throttle: file.ThrottleInterval, ExitTimeout: cmp.Or(file.ExitTimeout, d.opts.exitTimeout), Once: file.LaunchOnlyOnce, Pace: d.opts.pace,
+	}}
 	d.jobs[file.Label] = j
 	d.log.Info("loaded", "job", file.Label, "path", file.Path)
-	for _, w := range file.Warnings {
+	for _, w := range file.WarningsFor(d.uid) {
 		d.log.Warn(fmt.Sprintf("%s:%v", origin(file), w), "job", file.Label)
 	}
 	if file.RunAtLoad {
 		j.because = "run at load"
-		d.tell(j, launch.Load)
+		d.tell(j, launch.Run)
 	}
+	d.consider(j)
+	d.considerOthers()
+	d.startClock(j)
+	d.startLooking()
 	return nil
 }
 
@@ -90,7 +98,7 @@ func (d *daemon) tell(j *job, ev launch.Event) {
 			j.proc.signal(unix.SIGTERM)
 		case launch.Kill:
 			d.log.Warn("did not end in time, killing it", "job", j.file.Label, "pid", j.proc.pid)
-			j.proc.signalGroup(unix.SIGKILL)
+			j.proc.kill()
 		case launch.Remove:
 			d.remove(j)
 		}
@@ -131,7 +139,7 @@ func (d *daemon) run(j *job) error {
 	conn := xpc.NewConnectionFromSocket(own, d.queue)
 	conn.SetLimits(limits)
 	var p *process
-	p, err = spawn(j.file, d.home.path, child, func() {
+	p, err = spawn(j.file, surroundings{d.home.path, d.opts.Helper}, child, func() {
 		d.queue.Async(func() { d.exited(j, p) })
 	})
 	if err != nil {
@@ -150,9 +158,21 @@ func (d *daemon) exited(j *job, p *process) {
 	if j.proc != p {
 		return // given up before
 	}
-	j.exited, j.status = true, p.finish()
-	d.log.Info("exited", "job", j.file.Label, "pid", p.pid, "status", j.status)
+	status := p.finish()
 	d.forgetProcess(j)
+	if err := p.failed; err != nil {
+		j.failure = err
+		j.runs--
+		d.log.Error("cannot start", "job", j.file.Label, "pid", p.pid, "error", err)
+		d.tell(j, launch.Failed)
+		return
+	}
+	j.exited, j.status = true, status
+	d.log.Info("exited", "job", j.file.Label, "pid", p.pid, "status", j.status)
+	if j.file.LaunchOnlyOnce && j.farther == "" {
+		j.farther = "it is launched only once, and has ended"
+	}
+	d.consider(j)
 	d.tell(j, launch.Exited)
 }
 
@@ -209,5 +229,9 @@ func (d *daemon) remove(j *job) {
 	for _, f := range j.removed {
 		f()
 	}
+	if j.clock != nil {
+		j.clock.Stop()
+	}
+	d.considerOthers()
 	d.checkIdle()
 }

@@ -35,9 +35,9 @@ func (d *daemon) loadRequest(r *call) error {
 		return err
 	}
 	r.out.SetString(bootstrap.KeyLabel, file.Label)
-	if len(file.Warnings) > 0 {
+	if found := file.WarningsFor(d.uid); len(found) > 0 {
 		warnings := xpc.NewArray()
-		for _, w := range file.Warnings {
+		for _, w := range found {
 			warnings.AppendString(fmt.Sprintf("%s:%v", origin(file), w))
 		}
 		r.out.Set(bootstrap.KeyWarnings, warnings)

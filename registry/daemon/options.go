@@ -34,6 +34,11 @@ type Options struct {
 	// the registry runs as. Root is not allowed unless it is listed.
 	AdHoc *registry.Access
 
+	// Helper is the path of a program whose main function calls RunHelper, such as
+	// this one's. It is executed for jobs with Umask, Nice, resource limits or
+	// another user; "" keeps those from being started.
+	Helper string
+
 	// Ready, if not nil, is called once, when clients can connect and the jobs
 	// are loaded.
 	Ready func()
@@ -46,6 +51,8 @@ type Options struct {
 
 	maxClients  int           // for tests; 0 is MaxClients
 	exitTimeout time.Duration // for tests; 0 is launch.ExitTimeout
+	lookEvery   time.Duration // for tests; 0 is the constant lookEvery
+	pace        time.Duration // for tests; 0 is launch.RetryTimeout
 	started     func(*daemon) // for tests; called before the first client
 	noPrograms  bool          // for tests that load what nobody has chosen: every start fails
 }

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,17 +23,30 @@ import (
 type process struct {
 	cmd     *exec.Cmd
 	pid     int
+	alone   bool   // the rest of its group is not the registry's business
+	report  report // of a helper
+	failed  error  // what the helper said, known after finish
 	release func() // gives back what waited for the exit
 }
 
 // errNoRoom marks a start that failed for want of something that comes back.
 var errNoRoom = errors.New("no room for a process now")
 
+// surroundings are what a daemon gives to all of its jobs.
+type surroundings struct {
+	registry string // path of the registry's socket
+	helper   string // path of the program that calls RunHelper; "" for none
+}
+
 // spawn starts the job's program. The child end of the bootstrap connection
 // stays the caller's. exited is called once, on any goroutine, when the process
 // has ended; finish then has to be called.
-func spawn(job *registry.Job, registryPath string, child *os.File, exited func()) (*process, error) {
-	env := environment(os.Environ(), job.Environment, registryPath)
+func spawn(job *registry.Job, s surroundings, child *os.File, exited func()) (*process, error) {
+	own := os.Environ()
+	if changesUser(job) && job.UserName != "" {
+		own = slices.DeleteFunc(own, func(kv string) bool { return !strings.HasPrefix(kv, "PATH=") })
+	}
+	env := environment(own, job.Environment, s.registry)
 	if len(job.MachServices) == 1 {
 		env = append(env, bootstrap.EnvServiceName+"="+job.MachServices[0])
 	}
@@ -40,12 +55,12 @@ func spawn(job *registry.Job, registryPath string, child *os.File, exited func()
 		return nil, fmt.Errorf("cannot execute %q: %w", job.Program, err)
 	}
 	cmd := &exec.Cmd{
-		Path: program, Args: job.Arguments, Env: env, Dir: job.WorkingDirectory,
+		Path: program, Args: job.Arguments, Env: env, Dir: cmp.Or(job.WorkingDirectory, "/"),
 		Stdout: os.Stdout, Stderr: os.Stderr,
 		ExtraFiles: []*os.File{child},
 	}
-	if cmd.Dir == "" {
-		cmd.Dir = "/"
+	if needsHelper(job) {
+		return startHelper(cmd, job, s.helper, exited)
 	}
 	if err := checkFolder(cmd.Dir); err != nil {
 		return nil, fmt.Errorf("working directory %q: %w", cmd.Dir, err)
@@ -63,6 +78,34 @@ func spawn(job *registry.Job, registryPath string, child *os.File, exited func()
 	if err != nil {
 		return nil, fmt.Errorf("cannot execute %q: %w", program, transient(reason(err)))
 	}
+	p.alone = job.AbandonProcessGroup
+	return p, nil
+}
+
+// startHelper starts a process that prepares itself before it executes what cmd
+// names. Whether that succeeded is known when the process has ended.
+func startHelper(cmd *exec.Cmd, job *registry.Job, helper string, exited func()) (*process, error) {
+	if helper == "" {
+		return nil, errors.New("this registry has no helper, which Umask, Nice, limits and users need")
+	}
+	text, err := json.Marshal(orderFor(job, cmd.Path, cmd.Dir))
+	if err != nil {
+		return nil, err
+	}
+	cmd.Path, cmd.Dir = helper, "/"
+	cmd.Args = slices.Concat([]string{helper, helperArgument, string(text)}, job.Arguments)
+	own, child, err := os.Pipe()
+	if err != nil {
+		return nil, transient(err)
+	}
+	defer child.Close()
+	cmd.ExtraFiles = append(cmd.ExtraFiles, child)
+	p, err := start(cmd, exited)
+	if err != nil {
+		own.Close()
+		return nil, fmt.Errorf("cannot execute %q: %w", helper, transient(reason(err)))
+	}
+	p.report, p.alone = report{own}, job.AbandonProcessGroup
 	return p, nil
 }
 
@@ -134,26 +177,45 @@ func checkFolder(dir string) error {
 	return nil
 }
 
-// redirect opens the job's output files; the caller closes them after the start.
+// redirect opens the job's files; the caller closes them after the start.
 func redirect(cmd *exec.Cmd, job *registry.Job) (files []*os.File, err error) {
-	open := func(path string) *os.File {
-		// A FIFO that nobody reads must not hold the daemon up.
-		f, e := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NONBLOCK|unix.O_NOCTTY, 0o644)
-		if e != nil {
-			err = fmt.Errorf("output file %q: %w", path, transient(reason(e)))
-			return nil
+	for fd, path := range []string{job.StandardInPath, job.StandardOutPath, job.StandardErrorPath} {
+		if path == "" {
+			continue
 		}
-		unix.SetNonblock(int(f.Fd()), false)
+		f, err := openStream(fd, path, outputMode)
+		if err != nil {
+			return files, err
+		}
 		files = append(files, f)
-		return f
+		switch fd {
+		case 0:
+			cmd.Stdin = f
+		case 1:
+			cmd.Stdout = f
+		case 2:
+			cmd.Stderr = f
+		}
 	}
-	if p := job.StandardOutPath; p != "" {
-		cmd.Stdout = open(p)
+	return files, nil
+}
+
+// outputMode is that of output files that are made, before the umask.
+const outputMode = 0o644
+
+// openStream opens what is to be one of the first three descriptors.
+func openStream(fd int, path string, mode os.FileMode) (*os.File, error) {
+	// A FIFO that nobody else has open must not hold anybody up.
+	what, flags := "input", os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY
+	if fd != 0 {
+		what, flags = "output", os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NONBLOCK|unix.O_NOCTTY
 	}
-	if p := job.StandardErrorPath; p != "" && err == nil {
-		cmd.Stderr = open(p)
+	f, err := os.OpenFile(path, flags, mode)
+	if err != nil {
+		return nil, fmt.Errorf("%s file %q: %w", what, path, transient(reason(err)))
 	}
-	return files, err
+	unix.SetNonblock(int(f.Fd()), false)
+	return f, nil
 }
 
 // reason is the system's part of an error that names a path once more.
@@ -177,9 +239,12 @@ func transient(err error) error {
 // finish ends what is left of the process group (R222) and takes the exit
 // status: the code, or the negative signal.
 func (p *process) finish() int {
-	p.signalGroup(unix.SIGTERM)
+	if !p.alone {
+		p.signalGroup(unix.SIGTERM)
+	}
 	p.cmd.Wait()
 	p.release()
+	p.failed = p.report.read()
 	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		return -int(ws.Signal())
 	}
@@ -187,7 +252,19 @@ func (p *process) finish() int {
 }
 
 // abandon gives up a process that not even SIGKILL ended.
-func (p *process) abandon() { p.release() }
+func (p *process) abandon() {
+	p.release()
+	p.report.close()
+}
+
+// kill ends the process, and its group unless that is to be left alone.
+func (p *process) kill() {
+	if p.alone {
+		p.signal(unix.SIGKILL)
+		return
+	}
+	p.signalGroup(unix.SIGKILL)
+}
 
 func (p *process) signal(s unix.Signal)      { p.cmd.Process.Signal(s) }
 func (p *process) signalGroup(s unix.Signal) { unix.Kill(-p.pid, s) }

@@ -53,7 +53,7 @@ func runToEnd(t *testing.T, j *registry.Job) int {
 	must(t, err)
 	defer own.Close()
 	ended := make(chan struct{})
-	p, err := spawn(j, "/r.sock", child, func() { close(ended) })
+	p, err := spawn(j, surroundings{registry: "/r.sock", helper: self(t)}, child, func() { close(ended) })
 	child.Close()
 	must(t, err)
 	<-ended
@@ -94,7 +94,7 @@ func TestTheRestOfTheGroupIsEnded(t *testing.T) {
 	ended := make(chan struct{})
 	p, err := spawn(&registry.Job{Label: "x", Program: "sh", StandardOutPath: fifo, StandardErrorPath: fifo,
 		Arguments: []string{"sh", "-c", "(trap 'echo told; exit' TERM; echo up; while :; do sleep 0.1; done) & wait"}},
-		"", child, func() { close(ended) })
+		surroundings{}, child, func() { close(ended) })
 	child.Close()
 	must(t, err)
 	readUntil(t, out, "up")
@@ -136,7 +136,7 @@ func TestSpawnFailures(t *testing.T) {
 		own, child, err := bootstrapPair()
 		must(t, err)
 		j.Arguments = []string{j.Program}
-		_, err = spawn(j, "", child, func() { t.Error("what was not started has ended") })
+		_, err = spawn(j, surroundings{}, child, func() { t.Error("what was not started has ended") })
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}

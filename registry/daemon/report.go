@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"maps"
 	"os"
 	"slices"
@@ -129,7 +130,7 @@ func (d *daemon) describe(c *client, j *job) *xpc.Dictionary {
 		e.Set("environment", environmentOf(j))
 	}
 	e.SetInt64("minimum runtime", int64(j.file.ThrottleInterval/time.Second))
-	e.SetInt64("exit timeout", int64(launch.ExitTimeout/time.Second))
+	e.SetInt64("exit timeout", int64(max(cmp.Or(j.file.ExitTimeout, launch.ExitTimeout), 0)/time.Second))
 	e.SetInt64("runs", int64(j.runs))
 	if j.proc != nil {
 		e.SetInt64("pid", int64(j.proc.pid))

@@ -4,16 +4,16 @@
 // effects that the daemon has to carry out, in order. Nothing here starts,
 // signals, sleeps or reads a clock.
 //
-//	          Demand, Load(at load)
+//	       Demand, Run, Want
 //	Idle ------------------------------> Starting --Started--> Running --Exited--> Idle
-//	  |  `--too soon--> Waiting --Timer----^   |                  |
+//	  |  `--too soon--> Waiting --Timer----^   |                  |  `-Failed-> Idle
 //	  |                                        `--Failed--> Idle  | Unload
 //	  | Unload (also from Waiting, Starting)                      v
 //	  `-----------------------> Gone <----Exited---- Stopping --Timer--> Killing
 //
 // Idle: no process; the registry watches the names. A waiting client is Demand.
 //
-// Waiting: a client waits, but the last start is too recent (R220).
+// Waiting: the job is to run, but the last start is too recent (R220).
 //
 // Starting: the daemon is starting the process and owes Started, Failed or Delayed.
 //
@@ -24,6 +24,9 @@
 // Killing: it had its time; only the kernel's notice is awaited, and not for ever (R226).
 //
 // Gone: terminal.
+//
+// Besides, a job is wanted or not: Want and Unwant say so in any state (KeepAlive,
+// R218). A wanted job goes from Idle to Starting or Waiting by itself.
 package launch
 
 import (
@@ -64,17 +67,19 @@ type Event uint8
 
 // The events. Each is ignored in a state that it means nothing to.
 const (
-	Load    Event = iota // the job is to run from the start, wanted or not (RunAtLoad)
+	Run     Event = iota // the job is to run once, client or not (RunAtLoad, timers)
 	Demand               // a client waits for one of the names
+	Want                 // the job is to be kept running from now on (KeepAlive)
+	Unwant               // it need not be any longer; what runs goes on
 	Started              // the process runs
-	Failed               // the program cannot be executed
+	Failed               // the program cannot be executed; may come after Started, in place of Exited
 	Delayed              // the machine has no room for a process now
 	Exited               // the process has ended
 	Timer                // the armed time has come
 	Unload               // the job is to end and be forgotten
 )
 
-var eventNames = [...]string{"load", "demand", "started", "failed", "delayed", "exited", "timer", "unload"}
+var eventNames = [...]string{"run", "demand", "want", "unwant", "started", "failed", "delayed", "exited", "timer", "unload"}
 
 // String is the event in words.
 func (e Event) String() string { return eventNames[e] }
@@ -109,13 +114,17 @@ type Effect struct {
 // wanted. It is a plain value, for one goroutine at a time.
 type Machine struct {
 	Throttle    time.Duration // least time between two starts (R220)
-	ExitTimeout time.Duration // from Terminate to Kill; 0 is the constant ExitTimeout
+	ExitTimeout time.Duration // from Terminate to Kill; 0 is the constant ExitTimeout, negative is for ever (R221)
+	Pace        time.Duration // least time between starts that nobody waits for, if longer than Throttle; 0 is RetryTimeout
+	Once        bool          // the job is removed when its first process ends (R223)
 
-	state   State
-	unload  bool // asked for while Starting
-	ran     bool // last is the time of a start
-	last    time.Duration
-	timerAt time.Duration
+	state     State
+	unload    bool          // asked for while Starting
+	wanted    bool          // is to be kept running
+	asked     bool          // somebody waits for a start
+	notBefore time.Duration // of a start that somebody waits for
+	keepAfter time.Duration // of a start that nobody waits for
+	timerAt   time.Duration // valid while the timer is armed
 }
 
 // State is where the job is.
@@ -124,6 +133,12 @@ func (m *Machine) State() State { return m.state }
 // Step takes what happened at now, the time since any fixed moment on a clock
 // that only goes forward.
 func (m *Machine) Step(now time.Duration, ev Event) []Effect {
+	switch ev {
+	case Want, Unwant:
+		m.wanted = ev == Want
+	case Run, Demand:
+		m.asked = m.state == Idle || m.state == Waiting || m.state == Starting
+	}
 	switch m.state {
 	case Idle:
 		return m.idle(now, ev)
@@ -141,11 +156,8 @@ func (m *Machine) Step(now time.Duration, ev Event) []Effect {
 
 func (m *Machine) idle(now time.Duration, ev Event) []Effect {
 	switch ev {
-	case Load, Demand:
-		if m.ran && now < m.last+m.Throttle {
-			return m.wait(m.last + m.Throttle)
-		}
-		return m.start()
+	case Run, Demand, Want:
+		return m.begin(now)
 	case Unload:
 		return m.gone()
 	}
@@ -153,44 +165,54 @@ func (m *Machine) idle(now time.Duration, ev Event) []Effect {
 }
 
 func (m *Machine) waiting(now time.Duration, ev Event) []Effect {
+	disarm := Effect{Kind: Disarm}
 	switch {
 	case ev == Timer && now >= m.timerAt:
 		return m.start()
+	case (ev == Run || ev == Demand) && m.notBefore < m.timerAt:
+		return append([]Effect{disarm}, m.begin(now)...)
+	case ev == Unwant && !m.asked:
+		m.state = Idle
+		return []Effect{disarm, {Kind: Watch}}
 	case ev == Unload:
-		return append([]Effect{{Kind: Disarm}}, m.gone()...)
+		return append([]Effect{disarm}, m.gone()...)
 	}
 	return nil
 }
 
 func (m *Machine) starting(now time.Duration, ev Event) []Effect {
-	switch ev {
-	case Unload:
+	switch {
+	case ev == Unload:
 		m.unload = true
-	case Started:
-		m.state, m.ran, m.last = Running, true, now
+	case ev == Started:
+		m.state, m.asked = Running, false
+		m.notBefore, m.keepAfter = now+m.Throttle, now+m.pace()
 		if m.unload {
 			return m.stop(now)
 		}
-	case Failed, Delayed:
-		if m.unload {
-			return m.gone()
+	case (ev == Failed || ev == Delayed) && m.unload:
+		return m.gone()
+	case ev == Failed:
+		return m.failed(now)
+	case ev == Delayed:
+		m.notBefore, m.keepAfter = now+RetryTimeout, now+RetryTimeout
+		if m.asked || m.wanted {
+			return m.begin(now)
 		}
-		if ev == Delayed {
-			return m.wait(now + RetryTimeout)
-		}
-		// Not a start: when the program is there at last, nobody waits for the throttle.
-		m.state = Idle
-		return []Effect{{Kind: Refuse}, {Kind: Watch}}
+		return m.idleAgain(now)
 	}
 	return nil
 }
 
 func (m *Machine) running(now time.Duration, ev Event) []Effect {
-	switch ev {
-	case Exited:
-		m.state = Idle
-		return []Effect{{Kind: Watch}}
-	case Unload:
+	switch {
+	case ev == Failed:
+		return m.failed(now)
+	case ev == Exited && m.Once:
+		return m.gone()
+	case ev == Exited:
+		return m.idleAgain(now)
+	case ev == Unload:
 		return m.stop(now)
 	}
 	return nil
@@ -198,9 +220,11 @@ func (m *Machine) running(now time.Duration, ev Event) []Effect {
 
 func (m *Machine) ending(now time.Duration, ev Event) []Effect {
 	switch {
-	case ev == Exited:
+	case (ev == Exited || ev == Failed) && m.patient():
+		return m.gone()
+	case ev == Exited || ev == Failed:
 		return append([]Effect{{Kind: Disarm}}, m.gone()...)
-	case ev != Timer || now < m.timerAt:
+	case ev != Timer || m.patient() || now < m.timerAt:
 		return nil
 	case m.state == Killing:
 		return m.gone()
@@ -209,19 +233,56 @@ func (m *Machine) ending(now time.Duration, ev Event) []Effect {
 	return []Effect{{Kind: Kill}, {Kind: Arm, At: m.timerAt}}
 }
 
+// patient says that the process may take as long as it likes to end: no timer is armed.
+func (m *Machine) patient() bool { return m.ExitTimeout < 0 }
+
+// begin starts the job, at once or when it is time.
+func (m *Machine) begin(now time.Duration) []Effect {
+	at := m.keepAfter
+	if m.asked {
+		at = m.notBefore
+	}
+	if now >= at {
+		return m.start()
+	}
+	m.state, m.timerAt = Waiting, at
+	return []Effect{{Kind: Arm, At: at}}
+}
+
 func (m *Machine) start() []Effect {
 	m.state = Starting
 	return []Effect{{Kind: Start}}
 }
 
-func (m *Machine) wait(until time.Duration) []Effect {
-	m.state, m.timerAt = Waiting, until
-	return []Effect{{Kind: Arm, At: until}}
+// failed was no start: when the program is there at last, no client waits for
+// the throttle. A job that is kept running is tried again all the same.
+func (m *Machine) failed(now time.Duration) []Effect {
+	m.asked, m.notBefore, m.keepAfter = false, now, now+m.pace()
+	return append([]Effect{{Kind: Refuse}}, m.idleAgain(now)...)
 }
 
+// idleAgain gives the names back, and begins anew if the job is to run.
+func (m *Machine) idleAgain(now time.Duration) []Effect {
+	m.state = Idle
+	effects := []Effect{{Kind: Watch}}
+	if m.asked || m.wanted {
+		effects = append(effects, m.begin(now)...)
+	}
+	return effects
+}
+
+// pace is the least time between starts that nobody waits for: without a
+// throttle, a job that always fails would have the machine for itself.
+func (m *Machine) pace() time.Duration { return max(m.Throttle, cmp.Or(m.Pace, RetryTimeout)) }
+
 func (m *Machine) stop(now time.Duration) []Effect {
-	m.state, m.timerAt = Stopping, now+cmp.Or(m.ExitTimeout, ExitTimeout)
-	return []Effect{{Kind: Terminate}, {Kind: Arm, At: m.timerAt}}
+	m.state = Stopping
+	effects := []Effect{{Kind: Terminate}}
+	if m.patient() {
+		return effects
+	}
+	m.timerAt = now + cmp.Or(m.ExitTimeout, ExitTimeout)
+	return append(effects, Effect{Kind: Arm, At: m.timerAt})
 }
 
 func (m *Machine) gone() []Effect {
