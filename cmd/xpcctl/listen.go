@@ -91,38 +91,31 @@ func (l *listening) receive(peer *xpc.Connection, message *xpc.Dictionary) {
 	if err := l.print(peer, message); err != nil {
 		l.stop(err)
 	}
-	var written func(func())
-	if l.echo && echoTo(peer, message) {
-		written = peer.SendBarrier
+	if l.echo {
+		echoTo(peer, message)
 	}
-	l.counted(written)
+	l.counted(peer)
 }
 
-// echoTo replies, and reports false if no reply is wanted. CreateReply is only
-// for those who mean to reply: an unsent reply keeps the sender waiting.
-func echoTo(peer *xpc.Connection, message *xpc.Dictionary) bool {
+// echoTo replies, if a reply is wanted. CreateReply is only for those who mean to
+// reply: an unsent reply keeps the sender waiting.
+func echoTo(peer *xpc.Connection, message *xpc.Dictionary) {
 	reply := message.CreateReply()
 	if reply == nil {
-		return false
+		return
 	}
 	for key, o := range message.All() {
 		reply.Set(key, o)
 	}
 	peer.SendMessage(reply)
-	return true
 }
 
-// counted ends the service after the last message, but not before its reply has left.
-func (l *listening) counted(written func(func())) {
-	l.left--
-	if l.left != 0 {
-		return
+// counted ends the service after the last message, but not before its reply has
+// left, or at least the word that the connection was taken.
+func (l *listening) counted(peer *xpc.Connection) {
+	if l.left--; l.left == 0 {
+		peer.SendBarrier(func() { l.stop(nil) })
 	}
-	if written == nil {
-		l.stop(nil)
-		return
-	}
-	written(func() { l.stop(nil) })
 }
 
 func (l *listening) stop(err error) {
