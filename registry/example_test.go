@@ -3,6 +3,7 @@ package registry_test
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/openxpc/openxpc/registry"
 )
@@ -73,4 +74,10 @@ func ExampleJob_WarningsFor() {
 	j, _ := registry.ParseJob("", []byte(`{"Label": "a", "Program": "/bin/sh", "UserName": "root"}`))
 	fmt.Println(len(j.WarningsFor(0)), j.WarningsFor(1000))
 	// Output: 0 [1:38: key "UserName" is not acted on: only root's registry starts programs as somebody else]
+}
+
+func ExampleCalendar() {
+	everySunday := registry.Calendar{Minute: 30, Hour: 3, Day: registry.Any, Weekday: 0, Month: registry.Any}
+	fmt.Println(everySunday.Next(time.Date(2024, 2, 28, 12, 0, 0, 0, time.UTC)))
+	// Output: 2024-03-03 03:30:00 +0000 UTC
 }

@@ -47,6 +47,9 @@ type Job struct {
 	RunAtLoad           bool          // started when it is loaded (R218)
 	KeepAlive           *KeepAlive    // when to run without a client; nil for never
 	StartInterval       time.Duration // started again and again after so long; 0 for not
+	StartCalendar       []Calendar    // StartCalendarInterval; nil for not
+	WatchPaths          []string      // absolute; started when one of them changes
+	QueueDirectories    []string      // absolute; kept running while one of them has something in it
 	ThrottleInterval    time.Duration // least time from one start to the next (R220)
 	ExitTimeout         time.Duration // from SIGTERM to SIGKILL; 0 for the registry's own, NoExitTimeout for ever (R221)
 	AbandonProcessGroup bool          // what the process leaves behind in its group is left alone (R222)
@@ -237,6 +240,15 @@ func (j *Job) resolve(doc *document) error {
 }
 
 func (j *Job) resolveConditions() error {
+	for _, paths := range [][]string{j.WatchPaths, j.QueueDirectories} {
+		for i, path := range paths {
+			abs, err := j.absolute(path)
+			if err != nil {
+				return err
+			}
+			paths[i] = abs
+		}
+	}
 	if j.KeepAlive == nil || j.KeepAlive.PathState == nil {
 		return nil
 	}

@@ -41,6 +41,9 @@ const wholeXML = head + `<dict>
 	</dict>
 	<key>StandardInPath</key>    <string>in</string>
 	<key>StartInterval</key>     <integer>60</integer>
+	<key>StartCalendarInterval</key> <array><dict><key>Hour</key><integer>3</integer><key>Weekday</key><integer>7</integer></dict></array>
+	<key>WatchPaths</key>        <array><string>/etc/hosts</string><string>conf</string></array>
+	<key>QueueDirectories</key>  <array><string>queue</string></array>
 	<key>ExitTimeOut</key>       <integer>0</integer>
 	<key>AbandonProcessGroup</key> <true/>
 	<key>LaunchOnlyOnce</key>    <true/>
@@ -69,6 +72,9 @@ const wholeJSON = `{
   "KeepAlive": {"SuccessfulExit": false, "PathState": {"flag": true}, "OtherJobEnabled": {"com.example.db": false}},
   "StandardInPath": "in",
   "StartInterval": 60,
+  "StartCalendarInterval": {"Hour": 3, "Weekday": 0},
+  "WatchPaths": ["/etc/hosts", "conf"],
+  "QueueDirectories": ["queue"],
   "ExitTimeOut": 0,
   "AbandonProcessGroup": true,
   "LaunchOnlyOnce": true,
@@ -100,6 +106,9 @@ func TestBothFormatsSayTheSame(t *testing.T) {
 		KeepAlive: &KeepAlive{SuccessfulExit: &no, PathState: map[string]bool{"/etc/jobs/flag": true},
 			OtherJobEnabled: map[string]bool{"com.example.db": false}},
 		StartInterval:       time.Minute,
+		StartCalendar:       []Calendar{{Any, 3, Any, 0, Any}},
+		WatchPaths:          []string{"/etc/hosts", "/etc/jobs/conf"},
+		QueueDirectories:    []string{"/etc/jobs/queue"},
 		ExitTimeout:         NoExitTimeout,
 		AbandonProcessGroup: true,
 		LaunchOnlyOnce:      true,

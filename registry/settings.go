@@ -35,6 +35,12 @@ func (c *checker) setting(m member) {
 		}
 	case "StartInterval":
 		c.job.StartInterval = c.seconds(m, 1)
+	case "StartCalendarInterval":
+		c.calendar(m)
+	case "WatchPaths":
+		c.job.WatchPaths = c.paths(m)
+	case "QueueDirectories":
+		c.job.QueueDirectories = c.paths(m)
 	case "Umask":
 		c.umask(m)
 	case "Nice":

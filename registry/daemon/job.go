@@ -29,7 +29,10 @@ type job struct {
 	failure error  // of the last start
 	farther string // why it is being unloaded, for the clients of its names
 	removed []func()
-	clock   *time.Timer // of StartInterval
+
+	interval, calendar *time.Timer // of StartInterval and StartCalendarInterval
+	stamps             []stamp     // of the WatchPaths
+	again              bool        // one of them changed while the process ran
 }
 
 // load declares the job's names and starts it if it wants to run at load.
@@ -49,6 +52,7 @@ func (d *daemon) load(file *registry.Job) error {
 	j := &job{file: file, machine: launch.Machine{
 		Throttle: file.ThrottleInterval, ExitTimeout: cmp.Or(file.ExitTimeout, d.opts.exitTimeout), Once: file.LaunchOnlyOnce, Pace: d.opts.pace,
 	}}
+	j.stamps = stampsOf(file.WatchPaths)
 	d.jobs[file.Label] = j
 	d.log.Info("loaded", "job", file.Label, "path", file.Path)
 	for _, w := range file.WarningsFor(d.uid) {
@@ -60,7 +64,7 @@ func (d *daemon) load(file *registry.Job) error {
 	}
 	d.consider(j)
 	d.considerOthers()
-	d.startClock(j)
+	d.startClocks(j)
 	d.startLooking()
 	return nil
 }
@@ -174,6 +178,11 @@ func (d *daemon) exited(j *job, p *process) {
 	}
 	d.consider(j)
 	d.tell(j, launch.Exited)
+	if j.again {
+		j.again = false
+		j.reason("path changed")
+		d.tell(j, launch.Run)
+	}
 }
 
 // forgetProcess ends the bootstrap connection too: what the process left behind is not the job.
@@ -229,9 +238,7 @@ func (d *daemon) remove(j *job) {
 	for _, f := range j.removed {
 		f()
 	}
-	if j.clock != nil {
-		j.clock.Stop()
-	}
+	j.stopClocks()
 	d.considerOthers()
 	d.checkIdle()
 }

@@ -116,14 +116,6 @@ func TestKeepAliveTriesAgain(t *testing.T) {
 	readUntil(t, out, "run")
 }
 
-func TestStartInterval(t *testing.T) {
-	j, out := script(t, "often", "echo run")
-	j.StartInterval = time.Millisecond
-	serve(t, Options{Jobs: []*registry.Job{j}, pace: time.Millisecond})
-	readUntil(t, out, "run")
-	readUntil(t, out, "run")
-}
-
 func TestLaunchOnlyOnce(t *testing.T) {
 	j := service(t, "echo", "echo", nil)
 	j.LaunchOnlyOnce = true

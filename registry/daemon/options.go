@@ -49,10 +49,11 @@ type Options struct {
 	// Version is what the daemon calls itself in its status.
 	Version string
 
-	maxClients  int           // for tests; 0 is MaxClients
-	exitTimeout time.Duration // for tests; 0 is launch.ExitTimeout
-	lookEvery   time.Duration // for tests; 0 is the constant lookEvery
-	pace        time.Duration // for tests; 0 is launch.RetryTimeout
-	started     func(*daemon) // for tests; called before the first client
-	noPrograms  bool          // for tests that load what nobody has chosen: every start fails
+	maxClients  int              // for tests; 0 is MaxClients
+	exitTimeout time.Duration    // for tests; 0 is launch.ExitTimeout
+	lookEvery   time.Duration    // for tests; 0 is the constant lookEvery
+	pace        time.Duration    // for tests; 0 is launch.RetryTimeout
+	wall        func() time.Time // for tests; nil is time.Now
+	started     func(*daemon)    // for tests; called before the first client
+	noPrograms  bool             // for tests that load what nobody has chosen: every start fails
 }
