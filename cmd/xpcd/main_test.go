@@ -174,3 +174,29 @@ func TestTellsSystemdThatItIsReady(t *testing.T) {
 	}
 	in.Close()
 }
+
+// xpcd is its own helper for jobs that need one.
+func TestHelper(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "out")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	job := write(t, filepath.Join(dir, "a.json"), `{"Label": "a", "ProgramArguments": ["sh", "-c", "umask"], "RunAtLoad": true, "Umask": "0123",
+		"StandardOutPath": "out", "EnvironmentVariables": {"XPCD_TEST_MAIN": "1"}}`, 0o600)
+	cmd, in := start(t, filepath.Join(dir, "x"), "--job", job, "--end-with-parent")
+	buf := make([]byte, 16)
+	n, err := out.Read(buf)
+	if got := string(buf[:n]); err != nil || got != "0123\n" {
+		t.Errorf("got %q, %v, want the umask of the file", got, err)
+	}
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
