@@ -249,3 +249,27 @@ func ExampleWatch() {
 	fmt.Println("readable")
 	// Output: readable
 }
+
+// lazy keeps a cache while its connection is busy.
+type lazy struct {
+	greeter
+	resting chan struct{}
+}
+
+func (l lazy) Idle() {
+	select {
+	case l.resting <- struct{}{}:
+	default: // told before
+	}
+}
+
+func ExampleIdler() {
+	near, far := transport.Pipe(transport.Options{}, transport.Options{})
+	defer near.Close()
+	defer far.Close()
+	l := lazy{greeter{far}, make(chan struct{}, 1)}
+	far.Start(l)
+	<-l.resting
+	fmt.Println("nothing comes: let go of the cache")
+	// Output: nothing comes: let go of the cache
+}
