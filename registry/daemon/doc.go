@@ -18,6 +18,14 @@
 // job starts, crashes or waits to be started again. On Linux the socket's file is
 // unlinked at once and clients get a descriptor that stands for it.
 //
+// # Processes
+//
+// A job's process is started by this one, unless its file wants something that
+// Go can do only between fork and exec (umask, priority, limits, another user):
+// then [Options.Helper] is executed, which becomes the job by [RunHelper].
+// Paths and the time of day that jobs depend on are looked at every few seconds;
+// what they come to is an event of the job's machine like any other.
+//
 // # Who may do what
 //
 //   - Looking up, listing and printing: who can connect.
