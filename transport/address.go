@@ -36,12 +36,19 @@ func Dial(path string, o Options) (*Conn, error) {
 // for; d stays the caller's. It works after the file has been unlinked. Only
 // Linux has such descriptors. Errors are those of Dial.
 func DialDescriptor(d *Descriptor, o Options) (*Conn, error) {
+	return dialDescriptor(d, o, dialTime)
+}
+
+// DialDescriptorNow is DialDescriptor for who must not wait: a full queue is an error.
+func DialDescriptorNow(d *Descriptor, o Options) (*Conn, error) { return dialDescriptor(d, o, 0) }
+
+func dialDescriptor(d *Descriptor, o Options, within time.Duration) (*Conn, error) {
 	if !d.Retain() {
 		return nil, ErrDescriptorClosed
 	}
 	defer d.Close()
 	return dial("endpoint", o, func(fd int) error {
-		return connect(fd, fmt.Sprintf("/proc/self/fd/%d", d.FD()), dialTime)
+		return connect(fd, fmt.Sprintf("/proc/self/fd/%d", d.FD()), within)
 	})
 }
 

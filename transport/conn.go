@@ -89,6 +89,10 @@ func (c *Conn) Start(r Receiver) {
 	c.decide((*readRole).start)
 }
 
+// StartWaiting is Start for a caller who goes on to Wait: until then nobody reads,
+// so that the caller need not be woken by another reader.
+func (c *Conn) StartWaiting(r Receiver) { c.recv = r }
+
 // Peer says who is at the other end, as the kernel recorded it at connect. After
 // the connection has ended it is ErrClosed.
 func (c *Conn) Peer() (credentials.Credentials, error) {

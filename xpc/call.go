@@ -164,7 +164,8 @@ func (c *Connection) request(m *Dictionary, x *call) (lifecycle.ID, *link, *call
 		o.discard()
 		return 0, nil, nil, overLimit("MaxPendingReplies", n)
 	}
-	if x == nil {
+	waits := x == nil
+	if waits {
 		x = c.spareCall()
 	}
 	id := c.newID()
@@ -179,7 +180,17 @@ func (c *Connection) request(m *Dictionary, x *call) (lifecycle.ID, *link, *call
 	if l != nil && !l.started {
 		l = nil // somebody else will read the reply
 	}
+	var dial lifecycle.Epoch
+	if waits {
+		dial, c.after.dial = c.after.dial, 0 // who waits can dial, and read what comes
+	}
 	c.sent() // too much ends this call too
+	if dial != 0 {
+		if l = c.dialNow(dial, true); l == nil {
+			// Ends when the socket is connected or that failed.
+			go c.dial(dial)
+		}
+	}
 	return id, l, x, nil
 }
 

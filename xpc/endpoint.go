@@ -50,6 +50,18 @@ func (e *Endpoint) Close() {
 // Type is TypeEndpoint.
 func (e *Endpoint) Type() Type { return TypeEndpoint }
 
+// dialNow connects if that needs no waiting, else it returns nil.
+func (e *Endpoint) dialNow(o transport.Options) *transport.Conn {
+	if e.d == nil {
+		return nil
+	}
+	conn, err := transport.DialDescriptorNow(e.d, o)
+	if err != nil {
+		return nil
+	}
+	return conn
+}
+
 func (e *Endpoint) dial(o transport.Options) (*transport.Conn, error) {
 	switch {
 	case e.d != nil:

@@ -114,24 +114,55 @@ func (c *Connection) dial(e lifecycle.Epoch) {
 	lim := c.limits
 	c.mu.Unlock()
 	conn, err := c.origin.dial(c, o)
-	c.mu.Lock()
 	if err != nil {
+		c.mu.Lock()
 		c.dialFailed(e, err)
 		return
 	}
+	c.dialed(e, conn, lim, false)
+}
+
+// dialNow is dial on the goroutine of whoever gave reason to, if that needs no
+// waiting; else it returns nil. With waits the caller reads, by Wait.
+func (c *Connection) dialNow(e lifecycle.Epoch, waits bool) *link {
+	q, ok := c.origin.(quick)
+	if !ok {
+		return nil
+	}
+	c.mu.Lock()
+	o, lim, s := c.options(), c.limits, c.m.State()
+	c.mu.Unlock()
+	if s != lifecycle.Dialing { // who probes may have to hold back
+		return nil
+	}
+	conn := q.dialNow(c, o)
+	if conn == nil {
+		return nil
+	}
+	return c.dialed(e, conn, lim, waits)
+}
+
+// dialed gives the connection its socket, unless it no longer wants one.
+func (c *Connection) dialed(e lifecycle.Epoch, conn *transport.Conn, lim *Limits, waits bool) *link {
+	l := &link{c: c, conn: conn, epoch: e, dials: true, own: lim}
+	c.mu.Lock()
 	if s := c.m.State(); e != c.m.Epoch() || s != lifecycle.Dialing && s != lifecycle.Probing {
 		c.mu.Unlock()
 		conn.Close()
 		c.leaveLate(s)
-		return
+		return l
 	}
-	l := &link{c: c, conn: conn, epoch: e, dials: true, own: lim}
 	c.link = l
 	conn.Append(helloFrame(lim))
 	c.after.flush = l
 	c.step(lifecycle.Event{Op: lifecycle.Dialed, Epoch: e})
 	c.unlock()
-	l.start()
+	if waits {
+		l.begin(conn.StartWaiting)
+	} else {
+		l.begin(conn.Start)
+	}
+	return l
 }
 
 // mostProbePause is how long a probe waits at most.
@@ -175,8 +206,10 @@ func (c *Connection) holdProbe(e lifecycle.Epoch) {
 }
 
 // start begins to read. Until then others may send on the link, not wait on it.
-func (l *link) start() {
-	l.conn.Start(l)
+func (l *link) start() { l.begin(l.conn.Start) }
+
+func (l *link) begin(start func(transport.Receiver)) {
+	start(l)
 	l.c.mu.Lock()
 	defer l.c.mu.Unlock()
 	l.started = true
@@ -295,15 +328,23 @@ func (l *link) hello(f *transport.Frame) {
 	l.notSilent()
 	c.agreeLimits()
 	if l.dials {
-		c.peer = f.Sender
-		if p, err := l.conn.Peer(); f.Sender.PID == 0 && err == nil {
-			c.peer = p // where the kernel attaches nothing to a message, who listened last
-		}
+		c.peer = l.speaker(f)
 	} else {
 		l.conn.Append(helloFrame(c.limits))
 		c.after.flush = l
 	}
 	c.unlock()
+}
+
+// speaker is who wrote the listener's HELLO, or where the kernel attaches nothing
+// to a message, who listened last.
+func (l *link) speaker(f *transport.Frame) credentials.Credentials {
+	if f.Sender.PID == 0 {
+		if p, err := l.conn.Peer(); err == nil {
+			return p
+		}
+	}
+	return f.Sender
 }
 
 func (l *link) refused(f *transport.Frame) {

@@ -23,13 +23,35 @@ type origin interface {
 	leave(c *Connection)
 }
 
+// quick is an origin that sometimes needs no waiting. What it cannot do at once
+// the origin's other methods do, on a goroutine of their own.
+type quick interface {
+	// knows says that lookUp has nothing to ask.
+	knows(c *Connection) bool
+	// dialNow connects, or returns nil.
+	dialNow(c *Connection, o transport.Options) *transport.Conn
+}
+
+// lookUpNow answers the core's wish if that needs no waiting.
+func (c *Connection) lookUpNow() bool {
+	q, ok := c.origin.(quick)
+	if !ok || !q.knows(c) {
+		return false
+	}
+	c.lookedUp(nil)
+	return true
+}
+
 // lookUp answers the core's wish; it runs on a goroutine of its own.
 func (c *Connection) lookUp() {
 	if c.listening != nil {
 		c.listening.listen()
 		return
 	}
-	err := c.origin.lookUp(c)
+	c.lookedUp(c.origin.lookUp(c))
+}
+
+func (c *Connection) lookedUp(err error) {
 	c.mu.Lock()
 	op := lifecycle.LookedUp
 	if err != nil {
@@ -53,6 +75,12 @@ func (o *endpointOrigin) dial(_ *Connection, opts transport.Options) (*transport
 	return o.e.dial(opts)
 }
 
+func (o *endpointOrigin) knows(*Connection) bool { return true }
+
+func (o *endpointOrigin) dialNow(_ *Connection, opts transport.Options) *transport.Conn {
+	return o.e.dialNow(opts)
+}
+
 func (o *endpointOrigin) gone(err error) bool { return errors.Is(err, transport.ErrRefused) }
 func (o *endpointOrigin) leave(*Connection)   {}
 
@@ -68,6 +96,16 @@ func (o *socketOrigin) dial(_ *Connection, opts transport.Options) (*transport.C
 	fd := o.fd
 	o.fd = -1
 	return transport.NewSocket(fd, opts)
+}
+
+func (o *socketOrigin) knows(*Connection) bool { return true }
+
+func (o *socketOrigin) dialNow(c *Connection, opts transport.Options) *transport.Conn {
+	conn, err := o.dial(c, opts)
+	if err != nil {
+		return nil
+	}
+	return conn
 }
 
 func (o *socketOrigin) gone(error) bool   { return true }
@@ -185,6 +223,15 @@ func (o *nameOrigin) lookUp(c *Connection) error {
 	}
 	_, err := o.find(ctx, c)
 	return err
+}
+
+func (o *nameOrigin) knows(c *Connection) bool { return o.known(c) != nil }
+
+func (o *nameOrigin) dialNow(c *Connection, opts transport.Options) *transport.Conn {
+	if ep := o.known(c); ep != nil {
+		return ep.dialNow(opts)
+	}
+	return nil
 }
 
 // known is what an earlier look-up of this process found, nil if there was none.

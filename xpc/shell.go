@@ -108,11 +108,11 @@ func (c *Connection) unlock() {
 	if a.unlist {
 		c.listening.stop()
 	}
-	if a.lookUp {
+	if a.lookUp && !c.lookUpNow() {
 		// Ends with the registry's answer.
 		go c.lookUp()
 	}
-	if a.dial != 0 {
+	if a.dial != 0 && c.dialNow(a.dial, false) == nil {
 		// Ends when the socket is connected or that failed.
 		go c.dial(a.dial)
 	}
