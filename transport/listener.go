@@ -76,22 +76,21 @@ func (l *Listener) Start(accept func(*Conn)) error {
 		return os.ErrClosed
 	}
 	l.accept = accept
-	return l.watch()
-}
-
-func (l *Listener) watch() (err error) {
-	if !l.entry.added { // nobody else adds or removes it
-		err = l.entry.add(l.fd, pollFunc(func(in, out bool) { l.ready() }))
+	if err := l.entry.add(l.fd, pollFunc(func(in, out bool) { l.ready() })); err != nil {
+		return err
 	}
-	if err == nil {
-		l.entry.arm(true, false)
-	}
-	return err
+	// Whoever was launched for a client finds that one waiting: the poller is asked afterwards.
+	l.acceptLocked()
+	return nil
 }
 
 func (l *Listener) ready() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.acceptLocked()
+}
+
+func (l *Listener) acceptLocked() {
 	if l.closed || l.busy {
 		return
 	}
@@ -110,9 +109,8 @@ func (l *Listener) acceptAll() {
 		return
 	}
 	if err == nil {
-		err = l.watch()
-	}
-	if err != nil {
+		l.entry.arm(true, false)
+	} else {
 		l.timer = time.AfterFunc(retryAccept, l.again)
 	}
 }
@@ -161,9 +159,7 @@ func (l *Listener) again() {
 	if l.closed {
 		return
 	}
-	if l.watch() != nil {
-		l.timer = time.AfterFunc(retryAccept, l.again)
-	}
+	l.entry.arm(true, false)
 }
 
 // Close stops accepting and closes the socket. Clients in the queue are left to
