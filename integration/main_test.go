@@ -4,9 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
 	"testing"
-	"time"
 
 	"github.com/openxpc/openxpc/integration/leaktest"
 )
@@ -44,16 +42,4 @@ func wholeRun() bool {
 		}
 	}
 	return true
-}
-
-// settled counts the open descriptors, once what is being closed has been: it
-// lets the collector close what only it can, and waits for the count.
-func settled(want int) (n int) {
-	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
-		runtime.GC()
-		n = leaktest.Descriptors()
-		if n <= want || want == 0 || time.Now().After(deadline) {
-			return n
-		}
-	}
 }
