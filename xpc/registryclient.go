@@ -118,7 +118,7 @@ func (r *registryClient) event(conn *Connection, o Object) {
 		case bootstrap.OpGone:
 			r.gone(o.GetString(bootstrap.KeyName), o.GetString(bootstrap.KeyReason))
 		case bootstrap.OpTerminate:
-			r.terminate(conn, o.CreateReply())
+			r.terminate(conn, o)
 		}
 	case *Error:
 		r.lost(conn, o)
@@ -140,12 +140,15 @@ func (r *registryClient) lost(conn *Connection, e *Error) {
 }
 
 // terminate ends this process because its registry asks for it (R184, R186).
-func (r *registryClient) terminate(conn *Connection, reply *Dictionary) {
-	if !r.isJob() || reply == nil {
+func (r *registryClient) terminate(conn *Connection, m *Dictionary) {
+	if !r.isJob() {
 		return
 	}
-	reply.SetBool(bootstrap.KeyIdle, conn.process.terminate())
-	conn.SendMessage(reply)
+	idle := conn.process.terminate()
+	if reply := m.CreateReply(); reply != nil {
+		reply.SetBool(bootstrap.KeyIdle, idle)
+		conn.SendMessage(reply)
+	}
 }
 
 // isJob: what ends this process is its transactions, and the registry may ask.
