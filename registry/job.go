@@ -54,6 +54,7 @@ type Job struct {
 	ExitTimeout         time.Duration // from SIGTERM to SIGKILL; 0 for the registry's own, NoExitTimeout for ever (R221)
 	AbandonProcessGroup bool          // what the process leaves behind in its group is left alone (R222)
 	LaunchOnlyOnce      bool          // unloaded when its process ends (R223)
+	EnableTransactions  bool          // stopped when its transactions allow (R184)
 
 	Umask      *int              // nil for the registry's own
 	Nice       int               // -20 to 20

@@ -29,6 +29,8 @@ func (c *checker) setting(m member) {
 		c.job.AbandonProcessGroup = yes
 	case "LaunchOnlyOnce":
 		c.job.LaunchOnlyOnce = yes
+	case "EnableTransactions":
+		c.job.EnableTransactions = yes
 	case "ExitTimeOut":
 		if c.job.ExitTimeout = c.seconds(m, 0); c.job.ExitTimeout == 0 {
 			c.job.ExitTimeout = NoExitTimeout

@@ -30,6 +30,7 @@ type client struct {
 	uid     int  // counted under this user; -1 for a job's
 	refused bool // over the user's quota: told so at its first request
 	gone    bool
+	spoke   bool                    // has asked for something, and so answers too
 	speaker credentials.Credentials // of a job: who wrote the message that is being answered
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/openxpc/openxpc/registry/internal/launch"
 	"github.com/openxpc/openxpc/registry/internal/namespace"
 	"github.com/openxpc/openxpc/xpc"
-	"golang.org/x/sys/unix"
 )
 
 const demand = launch.Demand
@@ -99,7 +98,7 @@ func (d *daemon) tell(j *job, ev launch.Event) {
 		case launch.Disarm:
 			j.timer.Stop()
 		case launch.Terminate:
-			j.proc.signal(unix.SIGTERM)
+			d.stop(j)
 		case launch.Kill:
 			d.log.Warn("did not end in time, killing it", "job", j.file.Label, "pid", j.proc.pid)
 			j.proc.kill()

@@ -50,6 +50,9 @@ func spawn(job *registry.Job, s surroundings, child *os.File, exited func()) (*p
 	if len(job.MachServices) == 1 {
 		env = append(env, bootstrap.EnvServiceName+"="+job.MachServices[0])
 	}
+	if job.EnableTransactions {
+		env = append(env, bootstrap.EnvTransactions+"=1")
+	}
 	program, err := find(job.Program, env)
 	if err != nil {
 		return nil, fmt.Errorf("cannot execute %q: %w", job.Program, err)

@@ -59,7 +59,7 @@ func (d *daemon) routine(op string) func(*call) error {
 
 // request answers one message of a client. One that expects no reply is carried out all the same.
 func (d *daemon) request(c *client, m *xpc.Dictionary) {
-	c.speaker = m.Sender()
+	c.spoke, c.speaker = true, m.Sender()
 	r := &call{from: c, m: m, reply: m.CreateReply()}
 	if r.out = r.reply; r.out == nil {
 		r.out = xpc.NewDictionary()

@@ -33,6 +33,12 @@ func play(role string) {
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 		echo(os.Getenv("NAME"))
+	case "busy":
+		xpc.TransactionBegin()
+		echo(os.Getenv("NAME"))
+	case "mute":
+		os.Unsetenv(bootstrap.EnvTransactions) // as a library that knows nothing of them
+		echo(os.Getenv("NAME"))
 	case "stranger":
 		stranger()
 	case "looker":
