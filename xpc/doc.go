@@ -42,6 +42,12 @@
 // if the message was retained; a request that is let go of without one is told
 // to its sender.
 //
+// A job whose file says EnableTransactions is not ended in the middle of its work.
+// Messages count as such by themselves, and what goes on after them is put between
+// [TransactionBegin] and [TransactionEnd]. When it is to end while it is busy its
+// peers get [ErrTerminationImminent], no message is delivered any more, and the
+// last transaction takes the process with it.
+//
 // # Descriptors
 //
 // A descriptor that is put into a message is duplicated at once and stays the

@@ -12,7 +12,8 @@ import (
 // activate it, or cancel it. Main never returns. The process ends with status 1,
 // and the reason on standard error, when it may not serve the name. In a process
 // that was not launched for exactly one name it is misuse: use
-// NewMachServiceConnection with MachServiceListener there.
+// NewMachServiceConnection with MachServiceListener there. A job with
+// EnableTransactions ends with status 0 when it is told to (TransactionBegin).
 func Main(h ConnectionHandler) {
 	name := os.Getenv(bootstrap.EnvServiceName)
 	if name == "" {
