@@ -23,16 +23,18 @@ type daemon struct {
 	idle  chan struct{} // closed when the daemon is closing and no job is left
 	queue *xpc.Queue
 
-	names   namespace.Table
-	sockets map[string]*nameSocket // of names that have been needed
-	jobs    map[string]*job
-	clients map[namespace.Client]*client
-	perUID  map[int]int // connections to the registry's socket
-	lastID  namespace.Client
-	ending  []*xpc.Connection // of processes that ended; their last event is awaited at the end
-	closing bool
-	rested  bool // idle is closed
-	looking bool // a timer for the paths of jobs is armed
+	names      namespace.Table
+	sockets    map[string]*nameSocket // of names that have been needed
+	jobs       jobSet
+	dependents jobSet // start or stop with others
+	lookers    jobSet // start or stop with paths
+	clients    map[namespace.Client]*client
+	perUID     map[int]int // connections to the registry's socket
+	lastID     namespace.Client
+	ending     []*xpc.Connection // of processes that ended; their last event is awaited at the end
+	closing    bool
+	rested     bool // idle is closed
+	looking    bool // a timer for the paths of jobs is armed
 }
 
 // Serve is a registry until ctx is done; then it stops its jobs, removes what it
@@ -48,7 +50,7 @@ func Serve(ctx context.Context, o Options) error {
 	d := &daemon{
 		opts: o, log: o.Logger, home: home, uid: os.Geteuid(), begun: time.Now(),
 		idle: make(chan struct{}), queue: xpc.NewQueue("org.openxpc.registry"),
-		sockets: map[string]*nameSocket{}, jobs: map[string]*job{},
+		sockets: map[string]*nameSocket{}, jobs: jobSet{}, dependents: jobSet{}, lookers: jobSet{},
 		clients: map[namespace.Client]*client{}, perUID: map[int]int{},
 	}
 	if d.log == nil {

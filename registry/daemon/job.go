@@ -53,6 +53,12 @@ func (d *daemon) load(file *registry.Job) error {
 	}}
 	j.stamps = stampsOf(file.WatchPaths)
 	d.jobs[file.Label] = j
+	if j.depends() {
+		d.dependents[file.Label] = j
+	}
+	if j.looks() {
+		d.lookers[file.Label] = j
+	}
 	d.log.Info("loaded", "job", file.Label, "path", file.Path)
 	for _, w := range file.WarningsFor(d.uid) {
 		d.log.Warn(fmt.Sprintf("%s:%v", origin(file), w), "job", file.Label)
@@ -232,7 +238,9 @@ func (d *daemon) remove(j *job) {
 		p.abandon()
 	}
 	d.apply(d.names.Undeclare(j.file.Label, fmt.Sprintf("job %s was unloaded: %s", j.file.Label, j.farther)))
-	delete(d.jobs, j.file.Label)
+	for _, set := range []jobSet{d.jobs, d.dependents, d.lookers} {
+		delete(set, j.file.Label)
+	}
 	d.log.Info("unloaded", "job", j.file.Label)
 	for _, f := range j.removed {
 		f()

@@ -41,25 +41,24 @@ func (j *job) reason(why string) {
 }
 
 // considerOthers follows a change in which jobs are loaded.
-func (d *daemon) considerOthers() {
-	d.considerAll(func(j *job) bool { return j.file.KeepAlive != nil && len(j.file.KeepAlive.OtherJobEnabled) > 0 })
-}
+func (d *daemon) considerOthers() { d.dependents.each(d.consider) }
 
-func (d *daemon) considerAll(which func(*job) bool) {
-	d.eachJob(func(j *job) {
-		if which(j) {
-			d.consider(j)
-		}
-	})
-}
+// jobSet is those of the loaded jobs that something concerns, by label, so that
+// it need not be asked of thousands that it does not concern.
+type jobSet map[string]*job
 
-// eachJob does something to every job, by label; jobs may come and go meanwhile.
-func (d *daemon) eachJob(f func(*job)) {
-	for _, label := range slices.Sorted(maps.Keys(d.jobs)) {
-		if j := d.jobs[label]; j != nil {
+// each does something to every job of the set; jobs may come and go meanwhile.
+func (s jobSet) each(f func(*job)) {
+	for _, label := range slices.Sorted(maps.Keys(s)) {
+		if j := s[label]; j != nil {
 			f(j)
 		}
 	}
+}
+
+// depends says whether the job's start depends on which others are loaded.
+func (j *job) depends() bool {
+	return j.file.KeepAlive != nil && len(j.file.KeepAlive.OtherJobEnabled) > 0
 }
 
 // looks says whether the job's start depends on what is in the file system.
@@ -70,15 +69,14 @@ func (j *job) looks() bool {
 
 // startLooking looks at paths from now on, for as long as a job wants it.
 func (d *daemon) startLooking() {
-	looking := slices.ContainsFunc(slices.Collect(maps.Values(d.jobs)), (*job).looks)
-	if !looking || d.looking || d.closing {
+	if len(d.lookers) == 0 || d.looking || d.closing {
 		return
 	}
 	d.looking = true
 	time.AfterFunc(cmp.Or(d.opts.lookEvery, lookEvery), func() {
 		d.queue.Async(func() {
 			d.looking = false
-			d.considerAll((*job).looks)
+			d.lookers.each(d.consider)
 			d.lookForChanges()
 			d.startLooking()
 		})

@@ -10,7 +10,7 @@ import (
 // Limits of what clients can make the daemon hold.
 const (
 	MaxClients = 1024 // connections of one user to the registry's socket
-	MaxJobs    = 4096 // loaded jobs
+	MaxJobs    = 10000 // loaded jobs
 )
 
 // Options says what Serve is to do. The zero Options serve the default path

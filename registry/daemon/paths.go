@@ -37,7 +37,7 @@ func stampsOf(paths []string) []stamp {
 // lookForChanges starts the jobs whose WatchPaths have changed. One that runs is
 // started again when it has ended: it may have read the old state (R219).
 func (d *daemon) lookForChanges() {
-	d.eachJob(func(j *job) {
+	d.lookers.each(func(j *job) {
 		changed := false
 		for i, path := range j.file.WatchPaths {
 			if now := stampOf(path); now != j.stamps[i] {
