@@ -49,7 +49,7 @@ type outcome struct {
 // client carries out commands until there are no more. It reads from a blocking
 // descriptor, so that no thread of the runtime looks at a poller meanwhile.
 func client(p *peer, addr string, in io.Reader, out io.Writer) error {
-	t := &tester{dial: func() (caller, error) { return p.dial(addr) }}
+	t := &tester{addr: addr, dial: func() (caller, error) { return p.dial(addr) }}
 	defer t.hangUp()
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {

@@ -25,6 +25,7 @@ const (
 	wAllocs  = "allocs"
 	wIdle    = "idle"  // not in rounds: see measureIdle
 	wTrace   = "trace" // not in rounds: see measureTraces
+	wScale   = "scale" // not in rounds: see measureScale
 )
 
 // plan is all works that run in rounds, in their order. The first one makes the

@@ -16,6 +16,7 @@ type results struct {
 	Rounds  map[string]map[string][]round `json:"rounds"` // by work and system
 	Traces  map[string]traces             `json:"traces"` // by system
 	Idle    map[string]idle               `json:"idle"`   // by system
+	Scale   *scale                        `json:"scale,omitempty"`
 	Missing []missing                     `json:"missing"`
 }
 

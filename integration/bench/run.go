@@ -131,6 +131,9 @@ func (c *contest) measure() {
 	if c.wants(wIdle) {
 		c.measureIdle()
 	}
+	if c.wants(wScale) {
+		c.measureScale()
+	}
 }
 
 // rounds lets the systems take turns.

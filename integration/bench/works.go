@@ -19,6 +19,7 @@ var errNotOffered = errors.New("not offered")
 
 // tester carries out works over one connection, which it keeps from one to the next.
 type tester struct {
+	addr string
 	dial func() (caller, error)
 	conn caller
 	idle []caller
@@ -43,6 +44,9 @@ func (t *tester) connect() (caller, error) {
 }
 
 func (t *tester) carryOut(cmd command) (outcome, error) {
+	if cmd.work == "lookup" { // of a registry that has no such service
+		return lookUps(t.addr, cmd.callers)
+	}
 	c, err := t.connect()
 	if err != nil {
 		return outcome{}, err
@@ -64,6 +68,10 @@ func (t *tester) carryOut(cmd command) (outcome, error) {
 		return allocations(c, payload, limit)
 	case "cold":
 		return coldLaunches(c, payload, limit)
+	case "active":
+		return t.active(cmd.callers, payload, limit)
+	case "flood":
+		return t.flood(cmd.callers, payload, limit)
 	case "open":
 		return outcome{}, t.openIdle(cmd.callers, payload)
 	case "stats":
