@@ -4,6 +4,7 @@
 // are answered; from then on every byte is a message's.
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,23 @@ static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+// share puts the calling thread on the first processor, or lets it go again. Two
+// that wake each other there are quickest: a neighbour that idles takes up to ten
+// times as long to wake, and then this would not be the limit.
+static void share(int on) {
+#ifdef __linux__
+  static cpu_set_t all;
+  cpu_set_t one;
+  if (on && sched_getaffinity(0, sizeof all, &all) != 0) return;
+  CPU_ZERO(&one);
+  for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+    if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
+  sched_setaffinity(0, sizeof one, on ? &one : &all);
+#else
+  (void)on;
+#endif
 }
 
 static int write_all(int fd, const char *b, size_t n) {
@@ -182,7 +200,11 @@ static int client(const char *path) {
   while (fgets(line, sizeof line, stdin)) {
     if (sscanf(line, "%31s %ld %ld %ld", work, &size, &callers, &ms) != 4) die("command");
     double limit = ms * 1e6;
-    if (!strcmp(work, "rtt")) round_trips(path, size, limit, 0);
+    if (!strcmp(work, "rtt")) {
+      share(1);
+      round_trips(path, size, limit, 0);
+      share(0);
+    }
     else if (!strcmp(work, "connect")) round_trips(path, size, limit, 1);
     else if (!strcmp(work, "async")) window(path, size, callers, limit);
     else if (!strcmp(work, "oneway")) one_way(path, size, limit);
@@ -193,6 +215,9 @@ static int client(const char *path) {
 
 int main(int n, char **v) {
   if (n != 3) return 64;
-  if (strcmp(v[1], "serve") == 0) serve(v[2]);
+  if (strcmp(v[1], "serve") == 0) {
+    share(1);
+    serve(v[2]);
+  }
   return client(v[2]);
 }
