@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
 	"github.com/openxpc/openxpc/credentials"
@@ -397,6 +398,7 @@ func (l *link) message(f *transport.Frame, inline bool) transport.Outcome {
 	c.unlock()
 	if tell {
 		c.home.announce(c)
+		runtime.Gosched() // the handlers run here, now: to block at once would leave them to another thread
 	}
 	return out
 }

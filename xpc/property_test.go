@@ -49,9 +49,11 @@ func TestAnySequenceOverSockets(t *testing.T) {
 		})
 		l.Activate()
 		w.client = w.end("c", NewConnectionFromEndpoint(NewEndpoint(l)))
+		w.closeDoor = func() {
+			l.Cancel()
+			<-l.Done()
+		}
 		w.play()
-		l.Cancel()
-		<-l.Done()
 	})
 }
 
@@ -70,6 +72,46 @@ func countDescriptors(t *testing.T) {
 	})
 }
 
+// tally is a WaitGroup to which calls may be added while somebody waits: handlers
+// make calls until the last connection is done.
+type tally struct {
+	mu   sync.Mutex
+	open int
+	none chan struct{} // closed when open falls to 0; nil while nobody waits
+}
+
+func (t *tally) Add(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open += n; t.open == 0 && t.none != nil {
+		close(t.none)
+		t.none = nil
+	}
+}
+
+func (t *tally) Done() { t.Add(-1) }
+
+func (t *tally) Go(f func()) {
+	t.Add(1)
+	// Ends with f, which Wait waits for.
+	go func() {
+		defer t.Done()
+		f()
+	}()
+}
+
+func (t *tally) Wait() {
+	t.mu.Lock()
+	if t.open > 0 && t.none == nil {
+		t.none = make(chan struct{})
+	}
+	none := t.none
+	t.mu.Unlock()
+	if none != nil {
+		<-none
+	}
+}
+
 // propWorld is two sides of a conversation: a client, and the peers that it got.
 type propWorld struct {
 	rt     *rapid.T
@@ -77,7 +119,8 @@ type propWorld struct {
 	null   *os.File
 	client *propEnd
 
-	told sync.WaitGroup // replies, synchronous calls and barriers under way
+	told      tally  // replies, synchronous calls and barriers under way
+	closeDoor func() // of a listener: no peer comes afterwards; nil if there is none
 
 	mu       sync.Mutex // guards the rest
 	servers  []*propEnd
@@ -117,8 +160,8 @@ func (o *memoryOrigin) dial(_ *Connection, opts transport.Options) (*transport.C
 	}
 	mine, theirs := transport.Pipe(opts, transport.Options{})
 	p := newAccepted(nil, nil)
+	p.attach(theirs) // as a listener does: a peer that the program knows has its socket
 	o.w.accepted(p)
-	p.attach(theirs)
 	return mine, nil
 }
 
@@ -126,9 +169,9 @@ func (w *propWorld) accepted(p *Connection) {
 	w.mu.Lock()
 	e := w.newEnd(fmt.Sprintf("s%03d", len(w.servers)), p)
 	e.accepted = true
+	e.prepare() // before the test can activate it
 	w.servers = append(w.servers, e)
 	w.mu.Unlock()
-	e.prepare()
 	p.Activate()
 }
 
@@ -318,10 +361,10 @@ func (e *propEnd) mark(in map[string]int, name string, n int) {
 }
 
 func (e *propEnd) suspend() {
-	e.mu.Lock()
-	e.suspends++
-	e.mu.Unlock()
 	e.c.Suspend()
+	e.mu.Lock()
+	e.suspends++ // afterwards: whoever counts on it may resume at once
+	e.mu.Unlock()
 }
 
 // resume undoes a suspend, if there is one.
@@ -460,15 +503,10 @@ func (w *propWorld) finish(cancels []func()) {
 	for _, f := range cancels {
 		f()
 	}
-	// Ending one end can make another: a message that left dials.
-	for done := 0; done < len(w.ends()); {
-		for _, e := range w.ends()[done:] {
-			e.finish()
-			done++
-		}
-		if w.settle == nil {
-			w.told.Wait()
-		}
+	done := w.finishFrom(0)
+	if w.closeDoor != nil {
+		w.closeDoor()
+		w.finishFrom(done) // those who came late
 	}
 	if w.settle != nil {
 		w.settle()
@@ -479,13 +517,28 @@ func (w *propWorld) finish(cancels []func()) {
 	w.look(w.rt)
 }
 
+// finishFrom ends all but the first ones, which are done, and returns how many there are.
+func (w *propWorld) finishFrom(done int) int {
+	// Ending one end can make another: a message that left dials.
+	for done < len(w.ends()) {
+		for _, e := range w.ends()[done:] {
+			e.finish()
+			done++
+		}
+		if w.settle == nil {
+			w.told.Wait()
+		}
+	}
+	return done
+}
+
 func (e *propEnd) finish() {
 	e.c.Cancel()
 	e.answerKept()
 	for e.resume() {
 	}
 	if e.w.settle == nil {
-		<-e.c.Done()
+		e.awaitDone()
 		return
 	}
 	e.w.settle()
@@ -493,6 +546,19 @@ func (e *propEnd) finish() {
 	}
 	e.w.settle()
 	e.answerKept()
+}
+
+// awaitDone undoes what handlers that still ran suspend.
+func (e *propEnd) awaitDone() {
+	for {
+		select {
+		case <-e.c.Done():
+			return
+		default:
+			e.resume()
+			runtime.Gosched()
+		}
+	}
 }
 
 func (e *propEnd) checkFinished() {
