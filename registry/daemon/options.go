@@ -9,7 +9,7 @@ import (
 
 // Limits of what clients can make the daemon hold.
 const (
-	MaxClients = 1024 // connections of one user to the registry's socket
+	MaxClients = 1024  // connections of one user to the registry's socket
 	MaxJobs    = 10000 // loaded jobs
 )
 
