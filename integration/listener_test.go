@@ -1,8 +1,11 @@
 package integration_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/openxpc/openxpc/xpc"
 )
@@ -19,6 +22,24 @@ func TestR053_PeerAppearsWithTheFirstMessage(t *testing.T) {
 	}
 	if n := early.ask("sends second", message("", "")).GetInt64("peer"); n != 2 {
 		t.Errorf("peers appear in the order of first messages, not %d", n)
+	}
+}
+
+// Who connects and only greets has sent no message; the reply to HELLO tells that
+// the service has seen the connection.
+func TestR053_HelloAloneMakesNoPeer(t *testing.T) {
+	w := begin(t, theService)
+	w.to(serviceName).pid("the service runs, and this is peer 1")
+	fd := place{t, w.socket}.endpoint(serviceName)
+	defer unix.Close(fd)
+	silent := place{t, fmt.Sprintf("/proc/self/fd/%d", fd)}.dial()
+	defer silent.close()
+	silent.send(hello())
+	if n, err := unix.Read(silent.fd, make([]byte, headerSize)); n != headerSize || err != nil {
+		t.Fatalf("the service greets: %d bytes, %v", n, err)
+	}
+	if n := w.to(serviceName).ask("the next who sends", message("", "")).GetInt64("peer"); n != 2 {
+		t.Errorf("HELLO alone made a peer: this one is %d", n)
 	}
 }
 

@@ -99,12 +99,15 @@ func TestT17_JobRemoved(t *testing.T) {
 func TestR123_UnloadEndsConnections(t *testing.T) {
 	w := begin(t, theService)
 	used, idle := w.to(serviceName), w.inactive(xpc.NewMachServiceConnection(serviceName, nil, 0))
+	unused := w.to(serviceName)
+	unused.quiet("looked up and never used")
 	used.pid("launched")
 	idle.Activate()
 	idle.pid("looked up and used")
 	idle.Suspend() // its events wait, and must all be there
 	w.unload(theService)
 	used.wants("in use", interrupted, invalid)
+	unused.wants("looked up and never used", interrupted, invalid)
 	idle.quiet("suspended")
 	idle.Resume()
 	idle.wants("suspended when it happened", interrupted, invalid)
