@@ -25,21 +25,26 @@ var allowed = []struct {
 	imports []string
 }{
 	{"credentials", nil},
+	{"credentials/requirement", []string{"credentials"}},
+	{"credentials/codesign", []string{"credentials", "credentials/requirement"}},
+	{"credentials/identity", []string{"credentials", "credentials/requirement", "credentials/codesign"}},
 	{"transport", []string{"credentials"}},
 	{"transport/transporttest", []string{"transport", "credentials", "integration/leaktest"}},
 	{"xpc/wire", nil},
 	{"xpc/bootstrap", nil},
 	{"xpc/internal/lifecycle", nil},
-	{"xpc", []string{"credentials", "transport", "xpc/wire", "xpc/bootstrap", "xpc/internal/..."}},
+	{"xpc", []string{"credentials", "credentials/requirement", "transport", "xpc/wire", "xpc/bootstrap", "xpc/internal/..."}},
 	{"registry/internal/namespace", []string{"xpc/bootstrap"}},
 	{"registry/internal/launch", []string{"xpc/bootstrap"}},
-	{"registry", []string{"xpc", "xpc/bootstrap"}},
-	{"registry/...", []string{"registry", "registry/internal/...", "xpc", "xpc/bootstrap", "transport", "credentials"}},
+	{"registry", []string{"xpc", "xpc/bootstrap", "credentials/requirement"}},
+	{"registry/...", []string{"registry", "registry/internal/...", "xpc", "xpc/bootstrap", "transport", "credentials", "credentials/..."}},
 	{"cmd/xpcd", []string{"registry", "registry/daemon", "xpc", "xpc/bootstrap"}},
-	{"cmd/xpcctl", []string{"cmd/xpcctl/internal/...", "registry", "xpc", "xpc/bootstrap"}},
+	{"cmd/xpcsign", []string{"cmd/xpcsign/internal/...", "credentials", "credentials/..."}},
+	{"cmd/xpcsign/internal/...", []string{"credentials", "credentials/..."}},
+	{"cmd/xpcctl", []string{"credentials/requirement", "cmd/xpcctl/internal/...", "registry", "xpc", "xpc/bootstrap"}},
 	{"cmd/xpcctl/internal/...", []string{"xpc"}},
 	{"examples/...", []string{"xpc", "xpc/bootstrap"}},
-	{"integration/...", []string{"credentials", "transport", "xpc/...", "xpc", "registry/..."}},
+	{"integration/...", []string{"credentials", "credentials/...", "transport", "xpc/...", "xpc", "registry/..."}},
 }
 
 // forbidden must never become a dependency of programs that only use the library.
