@@ -40,6 +40,11 @@ const (
 	KeyLabel    = "label"    // string: job label
 	KeyPath     = "path"     // string: absolute path of a job file
 	KeyIdle     = "idle"     // bool: no transaction is open
+	KeyProcess  = "process"  // fd: the kernel's handle of a process (pidfd), absent where there is none
+	KeyGID      = "gid"      // int64: group id, -1 if not known
+	KeyFacts    = "facts"    // dictionary: what is known of a process (xpc.EncodeFacts)
+	KeyMarker   = "marker"   // int64: the group that marks the program; absent if none was granted
+	KeyPin      = "pin"      // uint64: an image that the registry holds on to; absent if it holds none
 )
 
 // Routines for programs. A look-up subscribes the caller to the name: when it
@@ -54,6 +59,12 @@ const (
 	// end. The answer has KeyIdle. An idle process takes no more messages and is
 	// killed; another one ends by itself when its last transaction does (R186).
 	OpTerminate = "terminate"
+
+	// Who is at the other end of a connection, for those who cannot find out
+	// themselves. A pin is the asker's, and ends with its connection to the registry.
+	OpAttest  = "attest"  // process, pid, uid, gid -> facts, marker, pin
+	OpConfirm = "confirm" // pin -> nothing: the process still runs the image that was attested; else Changed
+	OpUnpin   = "unpin"   // pin -> nothing
 )
 
 // Code says why a routine failed; the numbers are those of launchd's bootstrap.h (R213).
@@ -67,6 +78,7 @@ const (
 	ServiceActive  Code = 1103
 	BadRequest     Code = 1104
 	OverQuota      Code = 1105 // launchd's NO_MEMORY: a limit of the registry is reached
+	Changed        Code = 1106 // ours: the process runs another image than the one that was attested, or is gone
 	BadJob         Code = 1200 // ours: a job file with errors; KeyReason names file, line and column
 )
 
@@ -85,6 +97,8 @@ func (c Code) String() string {
 		return "bad request"
 	case OverQuota:
 		return "over quota"
+	case Changed:
+		return "the process has changed"
 	case BadJob:
 		return "bad job file"
 	}

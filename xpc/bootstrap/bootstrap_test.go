@@ -24,7 +24,7 @@ func TestCheckName(t *testing.T) {
 }
 
 func TestCodesHaveNames(t *testing.T) {
-	for c := bootstrap.NotPrivileged; c <= bootstrap.OverQuota; c++ {
+	for c := bootstrap.NotPrivileged; c <= bootstrap.Changed; c++ {
 		if strings.HasPrefix(c.String(), "error ") {
 			t.Errorf("code %d has no name", int64(c))
 		}
