@@ -29,8 +29,9 @@
 // # Limitations
 //
 // Process ids are used again (R197): never let one decide what a peer may do.
-// On Linux [PeerPidfd] gives a handle that cannot change its meaning; elsewhere
-// only the user and group ids are facts to decide by.
+// On Linux [PeerPidfd] gives a handle that cannot change its meaning, and [PinPeer] one
+// that also notices when the process executes another program; elsewhere only the
+// user and group ids are facts to decide by.
 //
 // All functions may be called from any goroutine. None keeps a descriptor that
 // it was given, and none closes one.

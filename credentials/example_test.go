@@ -70,3 +70,20 @@ func ExampleSecurityLabel() {
 	}
 	fmt.Println(label)
 }
+
+func ExamplePin() {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
+	pin, err := credentials.PinPeer(fds[0])
+	if err != nil {
+		fmt.Println("only the credentials are known:", err)
+		return
+	}
+	defer pin.Close()
+	fmt.Println(pin.PID() == os.Getpid(), pin.Check())
+}

@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -21,6 +22,7 @@ const (
 	childUID     = 1234
 	childGID     = 4242
 	childCommand = "done"
+	nextRole     = "CREDENTIALS_TEST_NEXT" // what an "exec" child becomes
 )
 
 // childGroups are more than fit into the first guess of their number.
@@ -38,6 +40,17 @@ func child(role string) int {
 	if role == "effective" && (unix.Setresgid(-1, childGID, -1) != nil || unix.Setresuid(-1, childUID, -1) != nil) {
 		return 3
 	}
+	switch role {
+	case "idle":
+		unix.Pause() // until it is killed
+		return 0
+	case "look":
+		if p, err := PinPeer(3); !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
+			fmt.Fprintf(os.Stderr, "root's process was pinned by user %d: %v, %v\n", os.Geteuid(), p, err)
+			return 2
+		}
+		return 0
+	}
 	if role == "member" && unix.Setgroups(childGroups()) != nil {
 		return 3
 	}
@@ -51,8 +64,15 @@ func child(role string) int {
 		return 5
 	}
 	conn.Read(make([]byte, 1))
+	if role == "exec" {
+		os.Setenv(childRole, os.Getenv(nextRole))
+		fmt.Fprintln(os.Stderr, syscall.Exec(os.Args[0], os.Args, os.Environ()))
+		return 6
+	}
 	return 0
 }
+
+func credential(uid uint32) *syscall.Credential { return &syscall.Credential{Uid: uid, Gid: uid} }
 
 // visit starts a child and returns its process and the accepted socket.
 func visit(t *testing.T, role string) (*exec.Cmd, *net.UnixConn) {

@@ -13,8 +13,9 @@ func TestUnsupportedIsSaid(t *testing.T) {
 	a, _ := pair(t)
 	_, pidfd := PeerPidfd(a)
 	_, asid := AuditSession(os.Getpid())
+	_, pinned := PinPeer(a)
 	_, label := SecurityLabel(a)
-	for name, err := range map[string]error{"PeerPidfd": pidfd, "AuditSession": asid, "SecurityLabel": label, "EnableReceive": EnableReceive(a)} {
+	for name, err := range map[string]error{"PeerPidfd": pidfd, "AuditSession": asid, "SecurityLabel": label, "PinPeer": pinned, "EnableReceive": EnableReceive(a)} {
 		if !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: %v, want ErrUnsupported", name, err)
 		}

@@ -1,0 +1,234 @@
+package credentials
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// errImageChanged is why a Pin no longer holds.
+var errImageChanged = errors.New("it has executed another program, or ended")
+
+// pin is how Linux does it. The pidfd stands for the process, dir is its folder in
+// /proc, and maps stands for its memory: at exec that is replaced, and the old one
+// ends with its last user. exe is compared besides, because a helper that shares
+// the old memory keeps it alive.
+type pin struct {
+	pid              int
+	pidfd, dir, maps int
+	key              uint64
+	exe              inode
+}
+
+type inode struct{ dev, ino uint64 }
+
+// pinner does the steps; before, in tests, makes one fail.
+type pinner struct {
+	before func(step string) error
+}
+
+func (k *pinner) step(name string) error {
+	if k.before == nil {
+		return nil
+	}
+	return k.before(name)
+}
+
+func (k *pinner) peer(fd int) (p pin, err error) {
+	p = pin{pidfd: -1, dir: -1, maps: -1}
+	defer func() {
+		if err != nil {
+			p.close()
+			p = pin{}
+		}
+	}()
+	if err = k.step("SO_PEERPIDFD"); err != nil {
+		return p, err
+	}
+	if p.pidfd, err = peerPidfd(fd); err != nil {
+		p.pidfd = -1
+		// Before Linux 6.16 a peer that was reaped is EINVAL or ESRCH.
+		if errors.Is(err, unix.EINVAL) {
+			err = unix.ESRCH
+		}
+		return p, err
+	}
+	if err = k.open(&p); err != nil {
+		return p, err
+	}
+	if err = k.step("check"); err != nil {
+		return p, err
+	}
+	return p, p.check()
+}
+
+// open fills the pin of a process of which there is a pidfd.
+func (k *pinner) open(p *pin) (err error) {
+	if err = k.step("PIDFD_GET_INFO"); err != nil {
+		return err
+	}
+	if p.pid, err = pidOf(p.pidfd); err != nil {
+		return err
+	}
+	if err = k.step("open /proc/pid"); err != nil {
+		return err
+	}
+	p.dir, err = unix.Open("/proc/"+strconv.Itoa(p.pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		p.dir = -1
+		return gone(err)
+	}
+	if err = k.step("pidfd_send_signal"); err != nil {
+		return err
+	}
+	// Alive now, so the id was its own when the folder was opened. EPERM is alive too.
+	if err = unix.PidfdSendSignal(p.pidfd, 0, nil, 0); err != nil && !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	if err = k.step("open maps"); err != nil {
+		return err
+	}
+	if p.maps, err = unix.Openat(p.dir, "maps", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		p.maps = -1
+		return gone(err)
+	}
+	if err = k.step("stat exe"); err != nil {
+		return err
+	}
+	if p.exe, err = statAt(p.dir, "exe"); err != nil {
+		return gone(err)
+	}
+	if err = k.step("fstat pidfd"); err != nil {
+		return err
+	}
+	p.key, err = pidfdKey(p.pidfd)
+	return err
+}
+
+// gone turns what /proc says of a process that has ended into ESRCH.
+func gone(err error) error {
+	if errors.Is(err, unix.ENOENT) {
+		return unix.ESRCH
+	}
+	return err
+}
+
+// pidOf asks the kernel, or before Linux 6.13 reads it from /proc.
+func pidOf(pidfd int) (int, error) {
+	info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_PID}
+	err := unix.IoctlPidfdInfo(pidfd, &info)
+	pid := int(info.Pid)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTTY) {
+		pid, err = pidFromProc(pidfd)
+	}
+	if err == nil && pid <= 0 {
+		err = unix.ESRCH
+	}
+	return pid, err
+}
+
+func pidFromProc(pidfd int) (int, error) {
+	f, err := os.Open(fmt.Sprintf("/proc/self/fdinfo/%d", pidfd))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if text, ok := strings.CutPrefix(s.Text(), "Pid:"); ok {
+			return strconv.Atoi(strings.TrimSpace(text))
+		}
+	}
+	return 0, unix.ESRCH
+}
+
+// pidfsMagic is the type of the file system that pidfds have had since Linux 6.9;
+// its inodes are not used again.
+const pidfsMagic = 0x50494446
+
+func pidfdKey(pidfd int) (uint64, error) {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(pidfd, &fs); err != nil {
+		return 0, err
+	}
+	if fs.Type != pidfsMagic || unsafe.Sizeof(uintptr(0)) < 8 {
+		return 0, nil
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(pidfd, &st); err != nil {
+		return 0, err
+	}
+	return st.Ino, nil
+}
+
+func statAt(dir int, name string) (inode, error) {
+	var st unix.Stat_t
+	for {
+		err := unix.Fstatat(dir, name, &st, 0)
+		if err == unix.EINTR {
+			continue
+		}
+		return inode{uint64(st.Dev), uint64(st.Ino)}, err
+	}
+}
+
+func (p *pin) check() error {
+	if err := sameMemory(p.maps); err != nil {
+		return err
+	}
+	now, err := statAt(p.dir, "exe")
+	if err != nil {
+		return gone(err)
+	}
+	if now != p.exe {
+		return errImageChanged
+	}
+	return nil
+}
+
+// procmapQuery is struct procmap_query of linux/fs.h.
+type procmapQuery struct {
+	size, flags, addr                             uint64
+	start, end, vmaFlags, pageSize, offset, inode uint64
+	major, minor, nameSize, buildIDSize           uint32
+	name, buildID                                 uint64
+}
+
+const (
+	procmapQueryIoctl = 0xc0686611 // _IOWR('f', 17, 104 bytes): PROCMAP_QUERY
+	coveringOrNextVMA = 0x10
+)
+
+// sameMemory asks whether the memory that maps was opened for is still in use.
+func sameMemory(maps int) error {
+	q := procmapQuery{flags: coveringOrNextVMA}
+	q.size = uint64(unsafe.Sizeof(q))
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(maps), procmapQueryIoctl, uintptr(unsafe.Pointer(&q)))
+	switch errno {
+	case 0:
+		return nil
+	case unix.ESRCH, unix.ENOENT:
+		return errImageChanged
+	case unix.ENOTTY: // before Linux 6.11
+		var b [1]byte
+		n, err := unix.Pread(maps, b[:], 0)
+		if err == nil && n == 0 {
+			return errImageChanged
+		}
+		return err
+	}
+	return errno
+}
+
+func (p *pin) close() {
+	for _, fd := range []int{p.maps, p.dir, p.pidfd} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
