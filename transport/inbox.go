@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"strings"
 	"sync"
+	"unsafe"
 
 	"github.com/openxpc/openxpc/credentials"
 )
@@ -73,12 +75,21 @@ func (in *inbox) next(f *Frame, o *Options) (bool, error) {
 		return true, in.compose(f, h, body, false)
 	}
 	if size > bufferSize && have >= collectFrom {
-		in.long = append(make([]byte, 0, min(int(h.length), claimFactor*have)), in.buf.data[in.start+HeaderSize:in.end]...)
+		in.long = append(claim(min(int(h.length), claimFactor*have)), in.buf.data[in.start+HeaderSize:in.end]...)
 		in.longHead, in.collecting = h, true
 		in.start, in.end = 0, 0
 		in.shrink()
 	}
 	return false, in.checkUnclaimed(o)
+}
+
+// claim is room for n bytes, which are not cleared: they are about to be written,
+// and until then take no memory of the machine's.
+func claim(n int) []byte {
+	var b strings.Builder
+	b.Grow(n)
+	b.WriteByte(0)
+	return unsafe.Slice(unsafe.StringData(b.String()), n)[:0]
 }
 
 // checkUnclaimed: all whole frames are taken, so what descriptors remain can
@@ -148,9 +159,7 @@ func (in *inbox) room() []byte {
 	in.control = in.buf.control[:]
 	if in.collecting {
 		if len(in.long) == cap(in.long) {
-			grown := make([]byte, len(in.long), min(int(in.longHead.length), 2*cap(in.long)))
-			copy(grown, in.long)
-			in.long = grown
+			in.long = append(claim(min(int(in.longHead.length), claimFactor*len(in.long))), in.long...)
 		}
 		return in.long[len(in.long):cap(in.long)]
 	}

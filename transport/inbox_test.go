@@ -32,7 +32,7 @@ func (s *script) recv(b []byte, in *incoming, wait bool) (int, error) {
 	return n, nil
 }
 
-func (s *script) send(head, body []byte, files []*Descriptor, identify bool) (int, error) {
+func (s *script) send(head, body []byte, files []*Descriptor, identify, wait bool) (int, error) {
 	return len(head) + len(body), nil
 }
 func (s *script) arm(in, out bool)                       {}
@@ -160,7 +160,7 @@ func TestIdleConnectionsAreSmall(t *testing.T) {
 
 	drip := appendHeader(nil, &Frame{Body: make([]byte, 1<<20)})[:10]
 	for _, c := range conns {
-		if _, err := c.m.send(drip, nil, nil, false); err != nil {
+		if _, err := c.m.send(drip, nil, nil, false, false); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -16,8 +16,9 @@ type medium interface {
 	// returns errAgain when nothing came and io.EOF at the end.
 	recv(b []byte, in *incoming, wait bool) (int, error)
 	// send writes some of head and then body, with the files on the first byte.
-	// It never blocks: errAgain says that nothing was taken.
-	send(head, body []byte, files []*Descriptor, identify bool) (int, error)
+	// With wait it may block for some milliseconds. It returns errAgain when
+	// nothing was taken.
+	send(head, body []byte, files []*Descriptor, identify, wait bool) (int, error)
 	// arm asks for one call of Conn.ready each.
 	arm(in, out bool)
 	// armEnd asks for one call of Conn.hangUp when the peer will send no more,

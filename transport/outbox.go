@@ -16,6 +16,8 @@ const (
 	segmentSize = 64 << 10
 	// writerRounds is how often one sender writes for others before a goroutine takes over.
 	writerRounds = 8
+	// waitedPiece is how much of a body is written at once by who may wait for room.
+	waitedPiece = 1 << 20
 	// spareSegments bounds what an idle connection keeps for the next frames.
 	spareSegments = 4
 )
@@ -138,7 +140,7 @@ func (c *Conn) Flush() {
 	c.retain()
 	batch := w.takeLocked()
 	w.mu.Unlock()
-	w.write(batch, writerRounds)
+	w.write(batch, false)
 }
 
 func (w *outbox) takeLocked() []segment {
@@ -198,23 +200,26 @@ func (w *outbox) cork(on bool) {
 	w.corked = on
 }
 
-// write is run by whoever became the writer. It ends when nothing is left, or
-// when the poller or another goroutine goes on.
-func (w *outbox) write(batch []segment, rounds int) {
-	for ; ; rounds-- {
-		left, sent, err := w.conn.sendAll(batch)
+// write is run by whoever became the writer: a sender, who never waits, or a
+// goroutine of its own, which may wait for the reader of a long body: to be told
+// of room by the poller costs more than the room is worth. It ends when nothing is
+// left, or when the poller or another goroutine goes on.
+func (w *outbox) write(batch []segment, own bool) {
+	for rounds := writerRounds; ; rounds-- {
+		left, sent, err := w.conn.sendAll(batch, own)
 		var do then
-		batch, do = w.settle(batch, left, sent, err)
+		batch, do = w.settle(batch, left, sent, err, own)
 		switch {
 		case do == awaitRoom:
 			w.conn.m.arm(false, true)
 		case do == sayFarewell:
 			w.conn.m.shutdown()
-		case do == writeMore && rounds > 0:
+		case do == writeMore && (rounds > 0 || own):
 			continue
-		case do == writeMore:
-			// Ends when everything is written; holds the writer's place on the medium.
-			go w.write(batch, 1<<30)
+		case do == writeMore || do == writeWaiting:
+			// Ends when everything is written or there is no room for long; holds the
+			// writer's place on the medium.
+			go w.write(batch, true)
 			return
 		}
 		w.conn.release()
@@ -230,15 +235,21 @@ const (
 	finished
 	sayFarewell
 	awaitRoom
+	writeWaiting
 )
 
-// sendAll writes segments until the medium has no more room. It returns the
-// first unfinished one and the number of bytes written.
-func (c *Conn) sendAll(batch []segment) (left, sent int, err error) {
+// sendAll writes segments until the medium has no more room, and for the end of
+// long bodies waits for it if it may. It returns the first unfinished one and the
+// number of bytes written.
+func (c *Conn) sendAll(batch []segment, mayWait bool) (left, sent int, err error) {
 	for i := range batch {
 		s := &batch[i]
 		for s.size() > 0 {
-			n, err := c.m.send(s.head, s.body, s.files, s.identify)
+			piece, wait := s.body, mayWait && len(s.body) > 0 && !c.ended.Load()
+			if wait {
+				piece = piece[:min(len(piece), waitedPiece)]
+			}
+			n, err := c.m.send(s.head, piece, s.files, s.identify, wait)
 			if err != nil {
 				return i, sent, err
 			}
@@ -261,7 +272,7 @@ func advance(s *segment, n int) (head, body []byte) {
 
 // settle accounts for a round and says what follows, with the next batch if
 // there is one.
-func (w *outbox) settle(batch []segment, left, sent int, err error) (more []segment, do then) {
+func (w *outbox) settle(batch []segment, left, sent int, err error, own bool) (more []segment, do then) {
 	w.mu.Lock()
 	w.queued.Add(-int64(sent))
 	rest := batch[left:]
@@ -272,6 +283,8 @@ func (w *outbox) settle(batch []segment, left, sent int, err error) (more []segm
 	var dropped []*Descriptor
 	waits := err == errAgain && !w.closed
 	switch {
+	case waits && !own && len(rest[0].body) > 0:
+		more, do = rest, writeWaiting
 	case waits:
 		w.segs = append(rest, w.segs...)
 	case err != nil:
@@ -283,6 +296,7 @@ func (w *outbox) settle(batch []segment, left, sent int, err error) (more []segm
 		w.spare = batch[:0]
 	}
 	switch {
+	case do == writeWaiting:
 	case waits:
 		w.writer, do = waitsForRoom, awaitRoom
 	case len(w.segs) > 0:
@@ -345,7 +359,7 @@ func (w *outbox) writable() {
 	batch := w.takeLocked()
 	w.mu.Unlock()
 	// Ends when everything is written or the medium is full again.
-	go w.write(batch, 1<<30)
+	go w.write(batch, true)
 }
 
 // end refuses further frames, writes what there is room for and drops the rest.
@@ -363,7 +377,7 @@ func (w *outbox) end() (over bool) {
 	w.segs = nil
 	w.mu.Unlock()
 
-	left, _, _ := w.conn.sendAll(batch)
+	left, _, _ := w.conn.sendAll(batch, false)
 	w.mu.Lock()
 	dropped := append(filesOf(batch[left:]), w.dropLocked()...)
 	w.mu.Unlock()

@@ -96,7 +96,7 @@ func (s *stream) read(b []byte, in *incoming) (int, error) {
 	return take, nil
 }
 
-func (p *pipeEnd) send(head, body []byte, files []*Descriptor, identify bool) (int, error) {
+func (p *pipeEnd) send(head, body []byte, files []*Descriptor, identify, _ bool) (int, error) {
 	s := p.out
 	s.mu.Lock()
 	room := pipeCapacity - len(s.bytes)

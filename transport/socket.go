@@ -19,7 +19,10 @@ var blockingReaders atomic.Int32
 // maxBlockingReaders is asked once: the runtime takes a lock of its own to answer.
 var maxBlockingReaders = int32(4 * runtime.GOMAXPROCS(0))
 
-// waitMicros bounds one blocking read. The kernel rounds it up to its own tick.
+// blockingWriters counts goroutines that wait in the kernel for room, likewise.
+var blockingWriters atomic.Int32
+
+// waitMicros bounds one blocking read or write. The kernel rounds it up to its own tick.
 const waitMicros = 1000
 
 // controlRoom holds one frame's descriptors and the sender's credentials, with
@@ -31,6 +34,7 @@ type socket struct {
 	fd    int
 	conn  *Conn
 	entry pollEntry
+	timed bool // a blocking write is bounded; the writer's
 }
 
 // NewSocket makes a Conn of a connected Unix stream socket. It takes ownership
@@ -69,6 +73,16 @@ func (s *socket) recv(b []byte, in *incoming, wait bool) (int, error) {
 	wait = blockingReaders.Add(1) <= maxBlockingReaders
 	n, err := s.receive(b, in, wait)
 	blockingReaders.Add(-1)
+	return n, err
+}
+
+func (s *socket) send(head, body []byte, files []*Descriptor, identify, wait bool) (int, error) {
+	if !wait {
+		return s.transmit(head, body, files, identify, false)
+	}
+	wait = blockingWriters.Add(1) <= maxBlockingReaders
+	n, err := s.transmit(head, body, files, identify, wait)
+	blockingWriters.Add(-1)
 	return n, err
 }
 

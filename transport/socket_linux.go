@@ -18,7 +18,7 @@ type socketSys struct {
 	iov unix.Iovec
 }
 
-// quietly has nothing to do: sendFlags hold MSG_NOSIGNAL.
+// quietly has nothing to do: every write has MSG_NOSIGNAL.
 func quietly(int) error { return nil }
 
 // forget lets go of the buffers, which are others' as soon as the call is over.
@@ -80,9 +80,13 @@ func readControl(control []byte, flags int32, in *incoming) error {
 	return nil
 }
 
-func (s *socket) send(head, body []byte, files []*Descriptor, identify bool) (int, error) {
+func (s *socket) transmit(head, body []byte, files []*Descriptor, identify, wait bool) (int, error) {
+	flags := uintptr(unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL)
+	if wait && s.boundWrites() {
+		flags = unix.MSG_NOSIGNAL
+	}
 	for {
-		n, errno := s.sendOnce(head, body, files, identify)
+		n, errno := s.sendOnce(head, body, files, identify, flags)
 		switch errno {
 		case 0:
 			return n, nil
@@ -95,9 +99,16 @@ func (s *socket) send(head, body []byte, files []*Descriptor, identify bool) (in
 	}
 }
 
-const sendFlags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+// boundWrites says whether a blocking write returns after a while.
+func (s *socket) boundWrites() bool {
+	if !s.timed {
+		tv := unix.NsecToTimeval(waitMicros * 1000)
+		s.timed = unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv) == nil
+	}
+	return s.timed
+}
 
-func (s *socket) sendOnce(head, body []byte, files []*Descriptor, identify bool) (int, syscall.Errno) {
+func (s *socket) sendOnce(head, body []byte, files []*Descriptor, identify bool, flags uintptr) (int, syscall.Errno) {
 	if len(files) == 0 && !identify && (len(head) == 0 || len(body) == 0) {
 		b := head
 		if len(b) == 0 {
@@ -105,16 +116,16 @@ func (s *socket) sendOnce(head, body []byte, files []*Descriptor, identify bool)
 		}
 		if len(b) <= copyBelow {
 			// Short, and it never waits: the scheduler need not be told.
-			n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), sendFlags, 0, 0)
+			n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), flags, 0, 0)
 			return int(n), errno
 		}
-		n, _, errno := syscall.Syscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), sendFlags, 0, 0)
+		n, _, errno := syscall.Syscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), flags, 0, 0)
 		return int(n), errno
 	}
-	return s.sendWithControl(head, body, files, identify)
+	return s.sendWithControl(head, body, files, identify, flags)
 }
 
-func (s *socket) sendWithControl(head, body []byte, files []*Descriptor, identify bool) (int, syscall.Errno) {
+func (s *socket) sendWithControl(head, body []byte, files []*Descriptor, identify bool, flags uintptr) (int, syscall.Errno) {
 	var iov [2]unix.Iovec
 	h := unix.Msghdr{Iov: &iov[0]}
 	parts := 0
@@ -137,7 +148,7 @@ func (s *socket) sendWithControl(head, body []byte, files []*Descriptor, identif
 		h.Control = &control[0]
 		h.SetControllen(len(control))
 	}
-	n, _, errno := syscall.Syscall(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&h)), sendFlags)
+	n, _, errno := syscall.Syscall(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&h)), flags)
 	return int(n), errno
 }
 

@@ -72,7 +72,11 @@ func readControl(control []byte, flags int, in *incoming) error {
 	return nil
 }
 
-func (s *socket) send(head, body []byte, files []*Descriptor, identify bool) (int, error) {
+func (s *socket) transmit(head, body []byte, files []*Descriptor, _, wait bool) (int, error) {
+	if wait {
+		poll := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
+		unix.Poll(poll, waitMicros/1000)
+	}
 	var control []byte
 	if len(files) > 0 {
 		fds := make([]int, len(files))
