@@ -26,6 +26,16 @@ func PinPeer(fd int) (*Pin, error) {
 	return &Pin{p}, nil
 }
 
+// PinProcess pins the process that pidfd stands for; pidfd stays the caller's, who
+// must Close the result. Errors are those of [PinPeer], but for ErrNotConnected.
+func PinProcess(pidfd int) (*Pin, error) {
+	p, err := (&pinner{}).process(pidfd)
+	if err != nil {
+		return nil, fmt.Errorf("credentials: the process of descriptor %d: %w", pidfd, err)
+	}
+	return &Pin{p}, nil
+}
+
 // Check is nil while the process lives and runs what it ran when it was pinned.
 // It costs a few microseconds. Once it fails it fails for ever.
 func (p *Pin) Check() error {

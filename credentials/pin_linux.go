@@ -40,32 +40,46 @@ func (k *pinner) step(name string) error {
 	return k.before(name)
 }
 
-func (k *pinner) peer(fd int) (p pin, err error) {
-	p = pin{pidfd: -1, dir: -1, maps: -1}
-	defer func() {
-		if err != nil {
-			p.close()
-			p = pin{}
-		}
-	}()
-	if err = k.step("SO_PEERPIDFD"); err != nil {
-		return p, err
+func (k *pinner) peer(fd int) (pin, error) {
+	if err := k.step("SO_PEERPIDFD"); err != nil {
+		return pin{}, err
 	}
-	if p.pidfd, err = peerPidfd(fd); err != nil {
-		p.pidfd = -1
-		// Before Linux 6.16 a peer that was reaped is EINVAL or ESRCH.
-		if errors.Is(err, unix.EINVAL) {
-			err = unix.ESRCH
-		}
-		return p, err
+	pidfd, err := peerPidfd(fd)
+	if errors.Is(err, unix.EINVAL) { // before Linux 6.16, of a peer that was reaped
+		err = unix.ESRCH
 	}
-	if err = k.open(&p); err != nil {
-		return p, err
+	if err != nil {
+		return pin{}, err
 	}
-	if err = k.step("check"); err != nil {
-		return p, err
+	return k.finish(pidfd)
+}
+
+func (k *pinner) process(fd int) (pin, error) {
+	if err := k.step("dup"); err != nil {
+		return pin{}, err
 	}
-	return p, p.check()
+	pidfd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return pin{}, err
+	}
+	return k.finish(pidfd)
+}
+
+// finish makes a pin of a pidfd, which is the pin's from here on.
+func (k *pinner) finish(pidfd int) (pin, error) {
+	p := pin{pidfd: pidfd, dir: -1, maps: -1}
+	err := k.open(&p)
+	if err == nil {
+		err = k.step("check")
+	}
+	if err == nil {
+		err = p.check()
+	}
+	if err != nil {
+		p.close()
+		return pin{}, err
+	}
+	return p, nil
 }
 
 // open fills the pin of a process of which there is a pidfd.

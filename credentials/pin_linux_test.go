@@ -37,6 +37,16 @@ func TestPinPeer(t *testing.T) {
 	if p.Key() != q.Key() {
 		t.Errorf("keys %d and %d of one process", p.Key(), q.Key())
 	}
+	pidfd, err := PeerPidfd(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pidfd)
+	if r, err := PinProcess(pidfd); err != nil || r.Key() != p.Key() || r.Check() != nil {
+		t.Errorf("PinProcess: %v; want the same process", err)
+	} else {
+		r.Close()
+	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(p.Directory(), "fd", &st, 0); err != nil {
 		t.Errorf("the process's folder: %v", err)
@@ -70,8 +80,11 @@ func TestPinFailsClosed(t *testing.T) {
 			}
 		}
 	}
-	for name, fd := range map[string]int{"no descriptor": -1, "no socket": int(os.Stderr.Fd())} {
+	for name, fd := range map[string]int{"no descriptor": -1, "no socket, and no process": int(os.Stderr.Fd())} {
 		if p, err := PinPeer(fd); err == nil || p != nil {
+			t.Errorf("%s: %v, %v", name, p, err)
+		}
+		if p, err := PinProcess(fd); err == nil || p != nil {
 			t.Errorf("%s: %v, %v", name, p, err)
 		}
 	}

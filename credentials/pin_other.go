@@ -9,7 +9,8 @@ type pin struct {
 
 type pinner struct{}
 
-func (*pinner) peer(int) (pin, error) { return pin{}, ErrUnsupported }
+func (*pinner) peer(int) (pin, error)    { return pin{}, ErrUnsupported }
+func (*pinner) process(int) (pin, error) { return pin{}, ErrUnsupported }
 
 func (*pin) check() error { return ErrUnsupported }
 func (*pin) close()       {}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package identity
+
+const childRole = "IDENTITY_TEST_CHILD"
+
+func child(string) int { return 0 }

@@ -1,0 +1,86 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/openxpc/openxpc/credentials"
+	"github.com/openxpc/openxpc/credentials/requirement"
+)
+
+// image verifies what the process runs and says how well that is known. With an
+// error nothing is. What it returns holds if the pin does afterwards.
+func (i *Identifier) image(ctx context.Context, f *requirement.Facts, pin *credentials.Pin) (*requirement.Code, requirement.Assurance, error) {
+	none := requirement.CredentialsOnly
+	if err := i.ownNamespace(pin); err != nil {
+		return nil, none, err
+	}
+	exe, err := i.open(pin)
+	if err != nil {
+		return nil, none, fmt.Errorf("its image cannot be opened: %w", err)
+	}
+	defer exe.Close()
+	i.place(f, exe)
+	if i.Verifier == nil {
+		return nil, none, errors.New("no signatures are looked for: this registry has no trust store")
+	}
+	if err := i.step("verify"); err != nil {
+		return nil, none, err
+	}
+	program, err := i.Verifier.Verify(ctx, exe)
+	if err != nil {
+		return nil, none, err
+	}
+	if program.Code == nil {
+		return nil, none, errors.New("its signature says nothing")
+	}
+	s, err := i.status(pin)
+	if err != nil {
+		return nil, none, fmt.Errorf("its state cannot be read: %w", err)
+	}
+	if s.tracer != 0 && program.Code.Flags&requirement.GetTaskAllow == 0 {
+		return nil, none, fmt.Errorf("process %d traces it, and its signature does not allow that", s.tracer)
+	}
+	level := requirement.Image
+	notGranted := i.granted(program.Marker, s)
+	if notGranted == nil {
+		level = requirement.Granted
+	} else if program.Code.Flags&requirement.Hardened != 0 && !i.Enforced {
+		return nil, none, fmt.Errorf("its signature counts for nothing without its group: %w", notGranted)
+	} else if err := i.preloaded(pin); err != nil {
+		return nil, none, err
+	}
+	if i.Enforced {
+		level = requirement.Enforced
+	}
+	return program.Code, level, nil
+}
+
+// granted is nil if the kernel gave the process the program's group at exec, which it
+// withholds from who is traced, may gain no privileges, or runs a copy. Somebody who
+// holds the group can be that program only if nobody gets it otherwise.
+func (i *Identifier) granted(marker string, s *status) error {
+	if marker == "" {
+		return errors.New("it has none: sign it with a marker and install it with xpcsign install")
+	}
+	if err := i.step("marker"); err != nil {
+		return err
+	}
+	gid, err := i.groups.exclusive(i.Etc, marker)
+	if err != nil {
+		return err
+	}
+	if s.egid != gid && s.sgid != gid {
+		return fmt.Errorf("the kernel did not grant it %s (%d): it is a copy that was not installed, or it is traced or may gain no privileges", marker, gid)
+	}
+	return nil
+}
+
+func (i *Identifier) open(pin *credentials.Pin) (*os.File, error) {
+	if err := i.step("open image"); err != nil {
+		return nil, err
+	}
+	return openAt(pin.Directory(), "exe")
+}

@@ -1,0 +1,195 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/openxpc/openxpc/credentials"
+	"github.com/openxpc/openxpc/credentials/requirement"
+)
+
+func openAt(dir int, name string) (*os.File, error) {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "the image"), nil
+}
+
+// maxProcFile bounds what is read of one file of /proc.
+const maxProcFile = 4 << 20
+
+func readAt(dir int, name string) (string, error) {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	b := make([]byte, 0, 4096)
+	for {
+		n, err := unix.Read(fd, b[len(b):cap(b)])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		if n == 0 {
+			return string(b), nil
+		}
+		if b = b[:len(b)+n]; len(b) == cap(b) {
+			if len(b) >= maxProcFile {
+				return "", unix.EFBIG
+			}
+			b = slices.Grow(b, len(b))
+		}
+	}
+}
+
+// sameNamespace says whether the process and this one are in the same namespace of a kind.
+func sameNamespace(dir int, kind string) (bool, error) {
+	var theirs, ours unix.Stat_t
+	if err := unix.Fstatat(dir, "ns/"+kind, &theirs, 0); err != nil {
+		return false, err
+	}
+	if err := unix.Stat("/proc/self/ns/"+kind, &ours); err != nil {
+		return false, err
+	}
+	return theirs.Dev == ours.Dev && theirs.Ino == ours.Ino, nil
+}
+
+// ownNamespace refuses who is privileged in a user namespace of its own: there it
+// can forge what /proc shows, and claim ids that are mapped into it.
+func (i *Identifier) ownNamespace(pin *credentials.Pin) error {
+	err := i.step("user namespace")
+	same := false
+	if err == nil {
+		same, err = sameNamespace(pin.Directory(), "user")
+	}
+	if err != nil {
+		return fmt.Errorf("its user namespace is not known: %w", err)
+	}
+	if !same {
+		return errors.New("it is in another user namespace, where it can forge what it runs")
+	}
+	return nil
+}
+
+// preloaded refuses who shows that the linker was told to load a library first. A
+// library that means harm wipes its traces: only the group keeps it out.
+func (i *Identifier) preloaded(pin *credentials.Pin) error {
+	err := i.step("environment")
+	text := ""
+	if err == nil {
+		text, err = readAt(pin.Directory(), "environ")
+	}
+	if err != nil {
+		return fmt.Errorf("its environment cannot be read: %w", err)
+	}
+	for kv := range strings.SplitSeq(text, "\x00") {
+		if name, value, _ := strings.Cut(kv, "="); value != "" && (name == "LD_PRELOAD" || name == "LD_AUDIT") {
+			return fmt.Errorf("it was started with %s, which loads other code into it", name)
+		}
+	}
+	return nil
+}
+
+// status is what /proc/PID/status tells.
+type status struct {
+	tracer           int
+	rgid, egid, sgid int
+}
+
+func (i *Identifier) status(pin *credentials.Pin) (*status, error) {
+	if err := i.step("status"); err != nil {
+		return nil, err
+	}
+	text, err := readAt(pin.Directory(), "status")
+	if err != nil {
+		return nil, err
+	}
+	return parseStatus(text)
+}
+
+func parseStatus(text string) (*status, error) {
+	s := &status{}
+	var tracer, gid bool
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(line, ":")
+		fields := strings.Fields(value)
+		var err error
+		switch {
+		case name == "TracerPid" && len(fields) == 1:
+			tracer = true
+			s.tracer, err = strconv.Atoi(fields[0])
+		case name == "Gid" && len(fields) == 4:
+			gid = true
+			for n, to := range []*int{&s.rgid, &s.egid, &s.sgid} {
+				if *to, err = strconv.Atoi(fields[n]); err != nil {
+					break
+				}
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if !tracer || !gid {
+		return nil, errors.New("/proc tells no TracerPid or Gid")
+	}
+	return s, nil
+}
+
+// surroundings fills in what no signature says. What cannot be read is not known.
+func (i *Identifier) surroundings(f *requirement.Facts, pin *credentials.Pin) {
+	if i.step("cgroup") == nil {
+		if text, err := readAt(pin.Directory(), "cgroup"); err == nil {
+			f.Cgroup = unifiedCgroup(text)
+			f.Unit, f.Container = unitOf(f.Cgroup), containerOf(f.Cgroup)
+		}
+	}
+	if i.step("host") == nil {
+		pid, err := sameNamespace(pin.Directory(), "pid")
+		user, err2 := sameNamespace(pin.Directory(), "user")
+		if err == nil && err2 == nil {
+			host := pid && user
+			f.Host = &host
+		}
+	}
+	if f.Label == "" && i.step("label") == nil {
+		if text, err := readAt(pin.Directory(), "attr/current"); err == nil {
+			f.Label = strings.TrimRight(text, "\x00\n")
+		}
+	}
+	init := pin.PID() == 1 || pin.PID() == os.Getpid()
+	f.IsInitProc = &init
+}
+
+// place tells where the image lies.
+func (i *Identifier) place(f *requirement.Facts, exe *os.File) {
+	if i.step("place") != nil {
+		return
+	}
+	raw, err := exe.SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Control(func(fd uintptr) {
+		var x unix.Statx_t
+		if unix.Statx(int(fd), "", unix.AT_EMPTY_PATH, 0, &x) == nil {
+			protected := x.Attributes&unix.STATX_ATTR_VERITY != 0
+			f.IsSIPProtected = &protected
+			var usr unix.Statx_t
+			if unix.Statx(unix.AT_FDCWD, "/usr", 0, 0, &usr) == nil {
+				on := x.Dev_major == usr.Dev_major && x.Dev_minor == usr.Dev_minor
+				f.OnSystemVolume = &on
+			}
+		}
+	})
+}
