@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/openxpc/openxpc/cmd/xpcctl/internal/value"
@@ -78,6 +79,8 @@ func blockValue(o xpc.Object) string {
 		return strconv.FormatInt(int64(o), 10)
 	case xpc.Bool:
 		return strconv.FormatBool(bool(o))
+	case xpc.Date:
+		return time.Unix(0, int64(o)).Format(time.RFC3339)
 	}
 	return string(value.AppendJSON(nil, o))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/openxpc/openxpc/xpc"
 )
@@ -19,6 +20,7 @@ func TestPrintBlock(t *testing.T) {
 	d := xpc.NewDictionary()
 	d.SetString("state", "running")
 	d.SetInt64("last exit code", -9)
+	d.SetDate("started", 5e9)
 	d.SetArray("arguments", arguments)
 	d.SetDictionary("endpoints", endpoints)
 	var out bytes.Buffer
@@ -28,6 +30,7 @@ func TestPrintBlock(t *testing.T) {
 	want := `com.example.echo = {
 	state = running
 	last exit code = -9
+	started = ` + time.Unix(5, 0).Format(time.RFC3339) + `
 	arguments = {
 		/bin/echo
 		"a\nb"
