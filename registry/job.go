@@ -53,6 +53,7 @@ type Job struct {
 	ThrottleInterval    time.Duration // least time from one start to the next (R220)
 	ExitTimeout         time.Duration // from SIGTERM to SIGKILL; 0 for the registry's own, NoExitTimeout for ever (R221)
 	AbandonProcessGroup bool          // what the process leaves behind in its group is left alone (R222)
+	Disabled            bool          // not to be loaded, unless somebody has enabled it
 	LaunchOnlyOnce      bool          // unloaded when its process ends (R223)
 	EnableTransactions  bool          // stopped when its transactions allow (R184)
 

@@ -27,6 +27,8 @@ func (c *checker) setting(m member) {
 		c.onDemand(m)
 	case "AbandonProcessGroup":
 		c.job.AbandonProcessGroup = yes
+	case "Disabled":
+		c.job.Disabled = yes
 	case "LaunchOnlyOnce":
 		c.job.LaunchOnlyOnce = yes
 	case "EnableTransactions":

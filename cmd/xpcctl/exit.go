@@ -95,9 +95,9 @@ func exitCode(err error) int {
 
 func registryExit(code bootstrap.Code) int {
 	switch code {
-	case bootstrap.UnknownService:
+	case bootstrap.UnknownService, bootstrap.NotRunning:
 		return exitUnknownName
-	case bootstrap.NotPrivileged:
+	case bootstrap.NotPrivileged, bootstrap.Disabled:
 		return exitRefused
 	case bootstrap.BadJob:
 		return exitBadJob

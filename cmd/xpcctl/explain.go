@@ -35,7 +35,10 @@ var registryMeanings = map[int]string{
 	int(bootstrap.ServiceActive):  "the name is checked in already",
 	int(bootstrap.BadRequest):     "the request makes no sense",
 	int(bootstrap.OverQuota):      "a limit of the registry is reached",
+	int(bootstrap.Changed):        "the process runs another image than the one that was attested, or is gone",
 	int(bootstrap.BadJob):         "bad job file",
+	int(bootstrap.Disabled):       "the job is disabled, and so cannot be loaded",
+	int(bootstrap.NotRunning):     "the job has no process, or cannot be started",
 }
 
 func (t *tool) errorCommand() *cobra.Command {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/openxpc/openxpc/registry"
 	"github.com/openxpc/openxpc/registry/daemon"
+	"github.com/openxpc/openxpc/xpc/bootstrap"
 )
 
 // Exit codes, those of sysexits.h.
@@ -34,6 +35,7 @@ type flags struct {
 	socket        string
 	jobs          []string
 	jobsDir       string
+	stateDir      string
 	noAdHoc       bool
 	adHocUsers    []string
 	adHocGroups   []string
@@ -105,6 +107,7 @@ func command(in io.Reader, errs io.Writer) *cobra.Command {
 	l.StringVar(&f.socket, "socket", "", "path of the registry's socket (default: $XPC_REGISTRY, then the user's or the system's)")
 	l.StringArrayVar(&f.jobs, "job", nil, "load this job file; a bad one ends xpcd (repeatable)")
 	l.StringVar(&f.jobsDir, "jobs-dir", "", "load the *.plist and *.json files of this folder; bad ones are left out")
+	l.StringVar(&f.stateDir, "state-dir", "", "keep here which jobs are enabled and disabled (default: /var/lib/xpc for root, else $XDG_STATE_HOME/xpc; none for a registry with a path of its own)")
 	l.BoolVar(&f.noAdHoc, "no-adhoc", false, "do not let programs register names that no job declares")
 	l.StringSliceVar(&f.adHocUsers, "adhoc-users", nil, "users who may do so, by name or number, instead of the one that xpcd runs as")
 	l.StringSliceVar(&f.adHocGroups, "adhoc-groups", nil, "groups whose members may do so, likewise")
@@ -118,7 +121,7 @@ func serve(ctx context.Context, f *flags, in io.Reader, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	o := daemon.Options{Path: f.socket, NoAdHoc: f.noAdHoc, Logger: log, Version: version(), Ready: notifyReady}
+	o := daemon.Options{Path: f.socket, StateDir: f.stateFolder(), NoAdHoc: f.noAdHoc, Logger: log, Version: version(), Ready: notifyReady}
 	if o.Helper, err = os.Executable(); err != nil {
 		log.Warn("jobs with Umask, Nice, limits or users cannot be started", "error", err)
 	}
@@ -147,6 +150,25 @@ func serve(ctx context.Context, f *flags, in io.Reader, errs io.Writer) error {
 	err = daemon.Serve(ctx, o)
 	notifyStopping()
 	return err
+}
+
+// stateFolder is where the state goes; "" for a registry with a path of its own,
+// which leaves nothing behind.
+func (f *flags) stateFolder() string {
+	state, home := os.Getenv("XDG_STATE_HOME"), os.Getenv("HOME")
+	switch {
+	case f.stateDir != "":
+		return f.stateDir
+	case f.socket != "" || os.Getenv(bootstrap.EnvRegistry) != "":
+		return ""
+	case os.Geteuid() == 0:
+		return "/var/lib/xpc"
+	case filepath.IsAbs(state):
+		return filepath.Join(state, "xpc")
+	case filepath.IsAbs(home):
+		return filepath.Join(home, ".local/state/xpc")
+	}
+	return ""
 }
 
 // adHoc is who may register names, nil for the default.

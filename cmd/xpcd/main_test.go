@@ -200,3 +200,22 @@ func TestHelper(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A registry with a path of its own leaves nothing behind; the user's and the
+// machine's keep their state where the system's conventions want it.
+func TestStateFolder(t *testing.T) {
+	if os.Geteuid() == 0 {
+		if got := (&flags{}).stateFolder(); got != "/var/lib/xpc" {
+			t.Errorf("root's state is in %q", got)
+		}
+	}
+	for _, f := range []flags{{socket: "/x/r.sock"}, {stateDir: "/y", socket: "/x/r.sock"}} {
+		if got := f.stateFolder(); got != f.stateDir {
+			t.Errorf("%+v: state in %q", f, got)
+		}
+	}
+	t.Setenv("XPC_REGISTRY", "/x/r.sock")
+	if got := (&flags{}).stateFolder(); got != "" {
+		t.Errorf("with XPC_REGISTRY the state is in %q", got)
+	}
+}

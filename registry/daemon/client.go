@@ -172,7 +172,7 @@ func (d *daemon) clientWaits(s *nameSocket) {
 	}
 	info, ok := d.names.Get(s.name)
 	if j := d.jobs[info.Job]; ok && j != nil {
-		j.because = "ipc (" + s.name + ")"
+		j.reason("ipc (" + s.name + ")")
 		d.tell(j, demand)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/openxpc/openxpc/registry"
@@ -32,6 +33,7 @@ type daemon struct {
 	perUID     map[int]int // connections to the registry's socket
 	lastID     namespace.Client
 	ending     []*xpc.Connection // of processes that ended; their last event is awaited at the end
+	overrides  *overrides
 	closing    bool
 	rested     bool // idle is closed
 	looking    bool // a timer for the paths of jobs is armed
@@ -56,6 +58,10 @@ func Serve(ctx context.Context, o Options) error {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
+	d.overrides = readOverrides(o.StateDir)
+	if err := d.overrides.broken; err != nil {
+		d.log.Error(err.Error())
+	}
 	if o.started != nil {
 		o.started(d)
 	}
@@ -77,17 +83,26 @@ func Serve(ctx context.Context, o Options) error {
 
 // loadFirst loads the jobs that the daemon was started with.
 func (d *daemon) loadFirst() error {
-	for _, j := range d.opts.Jobs {
+	for _, j := range slices.DeleteFunc(slices.Clone(d.opts.Jobs), d.leftOut) {
 		if err := d.load(j); err != nil {
 			return err
 		}
 	}
-	for _, j := range d.opts.Optional {
+	for _, j := range slices.DeleteFunc(slices.Clone(d.opts.Optional), d.leftOut) {
 		if err := d.load(j); err != nil {
 			d.log.Error("left out", "path", j.Path, "error", err)
 		}
 	}
 	return nil
+}
+
+// leftOut says, here and in the log, that a job is disabled.
+func (d *daemon) leftOut(j *registry.Job) bool {
+	err := d.enabled(j)
+	if err != nil {
+		d.log.Info("left out", "path", j.Path, "reason", err)
+	}
+	return err != nil
 }
 
 // do runs f on the queue and waits for it.

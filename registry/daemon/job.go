@@ -28,6 +28,8 @@ type job struct {
 	failure error  // of the last start
 	farther string // why it is being unloaded, for the clients of its names
 	removed []func()
+	kicked  []*call       // wait for a start
+	next    *registry.Job // in place of file for the next run; nil for file
 
 	interval, calendar *time.Timer // of StartInterval and StartCalendarInterval
 	stamps             []stamp     // of the WatchPaths
@@ -127,12 +129,14 @@ func (d *daemon) start(j *job) launch.Event {
 	case j.failure == nil:
 		j.runs++
 		d.log.Info("started", "job", j.file.Label, "pid", j.proc.pid, "because", j.because)
+		j.answerKicked(nil)
 		return launch.Started
 	case errors.Is(j.failure, errNoRoom):
 		d.log.Warn("cannot start now", "job", j.file.Label, "error", j.failure)
 		return launch.Delayed
 	}
 	d.log.Error("cannot start", "job", j.file.Label, "error", j.failure)
+	j.answerKicked(notRunning("job %q: %v", j.file.Label, j.failure))
 	return launch.Failed
 }
 
@@ -148,14 +152,14 @@ func (d *daemon) run(j *job) error {
 	conn := xpc.NewConnectionFromSocket(own, d.queue)
 	conn.SetLimits(limits)
 	var p *process
-	p, err = spawn(j.file, surroundings{d.home.path, d.opts.Helper}, child, func() {
+	p, err = spawn(cmp.Or(j.next, j.file), surroundings{d.home.path, d.opts.Helper}, child, func() {
 		d.queue.Async(func() { d.exited(j, p) })
 	})
 	if err != nil {
 		d.endLater(conn)
 		return err
 	}
-	j.proc = p
+	j.next, j.proc = nil, p
 	j.conn = &client{conn: conn, job: j, uid: -1}
 	d.join(j.conn)
 	return nil
@@ -237,7 +241,9 @@ func (d *daemon) remove(j *job) {
 		d.forgetProcess(j)
 		p.abandon()
 	}
-	d.apply(d.names.Undeclare(j.file.Label, fmt.Sprintf("job %s was unloaded: %s", j.file.Label, j.farther)))
+	why := cmp.Or(j.farther, "its process does not end")
+	d.apply(d.names.Undeclare(j.file.Label, fmt.Sprintf("job %s was unloaded: %s", j.file.Label, why)))
+	j.answerKicked(notRunning("job %q was unloaded: %s", j.file.Label, why))
 	for _, set := range []jobSet{d.jobs, d.dependents, d.lookers} {
 		delete(set, j.file.Label)
 	}

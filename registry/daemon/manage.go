@@ -31,6 +31,9 @@ func (d *daemon) loadRequest(r *call) error {
 	if err != nil {
 		return err
 	}
+	if err := d.enabled(file); err != nil {
+		return err
+	}
 	if err := d.load(file); err != nil {
 		return err
 	}

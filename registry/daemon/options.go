@@ -21,7 +21,7 @@ type Options struct {
 	Path string
 
 	// Jobs are loaded before Ready is called. If one cannot be, Serve ends with
-	// its error.
+	// its error. Those that are disabled are left out, here and of Optional.
 	Jobs []*registry.Job
 
 	// Optional jobs are loaded after Jobs; one that cannot be is logged and left out.
@@ -33,6 +33,10 @@ type Options struct {
 	// AdHoc is who may register names that no job declares; nil is the user that
 	// the registry runs as. Root is not allowed unless it is listed.
 	AdHoc *registry.Access
+
+	// StateDir is the folder, made when it is needed, where the registry keeps which
+	// jobs are enabled and disabled; "" forgets that at the end.
+	StateDir string
 
 	// Helper is the path of a program whose main function calls RunHelper, such as
 	// this one's. It is executed for jobs with Umask, Nice, resource limits or

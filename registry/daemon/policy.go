@@ -19,6 +19,7 @@ const (
 	registerName
 	loadJob
 	unloadJob
+	controlJob // start, signal, enable, disable, debug
 	listJobs
 	printJob // and status, and ping
 )
@@ -45,7 +46,7 @@ func (p *policy) allows(who subject, op operation, restriction *registry.Access)
 			return who.uid == p.owner
 		}
 		return p.adHoc.Allows(who.uid, who.gid, who.groups.Has)
-	case loadJob, unloadJob:
+	case loadJob, unloadJob, controlJob:
 		return manages
 	case listJobs, printJob:
 		return true // R210

@@ -56,6 +56,7 @@ func TestPolicy(t *testing.T) {
 		{"an empty list allows nobody", policy{owner: 1000, adHoc: &registry.Access{}}, registerName, nil, ""},
 		{"a load executes programs as the owner", plain, loadJob, nil, "root, owner"},
 		{"an unload kills them", plain, unloadJob, nil, "root, owner"},
+		{"a kickstart executes programs, and who may not load may not disable", plain, controlJob, nil, "root, owner"},
 		{"a list of names gives nobody a right to load", policy{owner: 1000, adHoc: list}, loadJob, list, "root, owner"},
 		{"everybody may look (R210)", plain, listJobs, nil, everybody},
 		{"everybody may look (R210)", plain, printJob, nil, everybody},

@@ -45,6 +45,18 @@ func (d *daemon) routine(op string) func(*call) error {
 		return d.loadRequest
 	case bootstrap.OpUnload:
 		return d.unloadRequest
+	case bootstrap.OpKickstart:
+		return d.kickstart
+	case bootstrap.OpKill:
+		return d.kill
+	case bootstrap.OpDebug:
+		return d.debug
+	case bootstrap.OpEnable:
+		return d.enable
+	case bootstrap.OpDisable:
+		return d.disable
+	case bootstrap.OpPrintDisabled:
+		return d.printDisabled
 	case bootstrap.OpList:
 		return d.list
 	case bootstrap.OpPrint:

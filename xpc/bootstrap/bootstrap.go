@@ -70,7 +70,7 @@ const (
 // Code says why a routine failed; the numbers are those of launchd's bootstrap.h (R213).
 type Code int64
 
-// The codes of R213, and BadRequest for a request that makes no sense.
+// The codes of R213, BadRequest for a request that makes no sense, and our own.
 const (
 	NotPrivileged  Code = 1100
 	NameInUse      Code = 1101
@@ -80,6 +80,8 @@ const (
 	OverQuota      Code = 1105 // launchd's NO_MEMORY: a limit of the registry is reached
 	Changed        Code = 1106 // ours: the process runs another image than the one that was attested, or is gone
 	BadJob         Code = 1200 // ours: a job file with errors; KeyReason names file, line and column
+	Disabled       Code = 1201 // ours: the job is disabled, and so cannot be loaded
+	NotRunning     Code = 1202 // ours: the job has no process, or cannot be started; KeyReason says why
 )
 
 // String is the code's name in words.
@@ -101,6 +103,10 @@ func (c Code) String() string {
 		return "the process has changed"
 	case BadJob:
 		return "bad job file"
+	case Disabled:
+		return "disabled"
+	case NotRunning:
+		return "not running"
 	}
 	return fmt.Sprintf("error %d", int64(c))
 }

@@ -29,6 +29,11 @@ func TestCodesHaveNames(t *testing.T) {
 			t.Errorf("code %d has no name", int64(c))
 		}
 	}
+	for _, c := range []bootstrap.Code{bootstrap.BadJob, bootstrap.Disabled, bootstrap.NotRunning} {
+		if strings.HasPrefix(c.String(), "error ") {
+			t.Errorf("code %d has no name", int64(c))
+		}
+	}
 	if got, want := bootstrap.Code(7).String(), "error 7"; got != want {
 		t.Errorf("an unknown code: got %q, want %q", got, want)
 	}

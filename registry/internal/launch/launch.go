@@ -19,11 +19,14 @@
 //
 // Running: there is a process. Demand means nothing: it is the job that accepts.
 //
-// Stopping: the job is unloaded and its process has been told to end.
+// Stopping: the job is unloaded, or restarted, and its process has been told to
+// end. A restarted job goes from here, or from Killing, to Starting.
 //
 // Killing: it had its time; only the kernel's notice is awaited, and not for ever (R226).
 //
 // Gone: terminal.
+//
+// Kick starts a job from Idle and Waiting whatever the throttle says.
 //
 // Besides, a job is wanted or not: Want and Unwant say so in any state (KeepAlive,
 // R218). A wanted job goes from Idle to Starting or Waiting by itself.
@@ -77,9 +80,11 @@ const (
 	Exited               // the process has ended
 	Timer                // the armed time has come
 	Unload               // the job is to end and be forgotten
+	Kick                 // the job is to run now (kickstart)
+	Restart              // likewise; a process that runs is ended first (kickstart -k)
 )
 
-var eventNames = [...]string{"run", "demand", "want", "unwant", "started", "failed", "delayed", "exited", "timer", "unload"}
+var eventNames = [...]string{"run", "demand", "want", "unwant", "started", "failed", "delayed", "exited", "timer", "unload", "kick", "restart"}
 
 // String is the event in words.
 func (e Event) String() string { return eventNames[e] }
@@ -120,6 +125,7 @@ type Machine struct {
 
 	state     State
 	unload    bool          // asked for while Starting
+	again     bool          // to be started when the process that is told to end has ended
 	wanted    bool          // is to be kept running
 	asked     bool          // somebody waits for a start
 	notBefore time.Duration // of a start that somebody waits for
@@ -136,7 +142,7 @@ func (m *Machine) Step(now time.Duration, ev Event) []Effect {
 	switch ev {
 	case Want, Unwant:
 		m.wanted = ev == Want
-	case Run, Demand:
+	case Run, Demand, Kick, Restart:
 		m.asked = m.state == Idle || m.state == Waiting || m.state == Starting
 	}
 	switch m.state {
@@ -158,6 +164,8 @@ func (m *Machine) idle(now time.Duration, ev Event) []Effect {
 	switch ev {
 	case Run, Demand, Want:
 		return m.begin(now)
+	case Kick, Restart:
+		return m.start()
 	case Unload:
 		return m.gone()
 	}
@@ -169,6 +177,8 @@ func (m *Machine) waiting(now time.Duration, ev Event) []Effect {
 	switch {
 	case ev == Timer && now >= m.timerAt:
 		return m.start()
+	case ev == Kick || ev == Restart:
+		return append([]Effect{disarm}, m.start()...)
 	case (ev == Run || ev == Demand) && m.notBefore < m.timerAt:
 		return append([]Effect{disarm}, m.begin(now)...)
 	case ev == Unwant && !m.asked:
@@ -214,16 +224,22 @@ func (m *Machine) running(now time.Duration, ev Event) []Effect {
 		return m.idleAgain(now)
 	case ev == Unload:
 		return m.stop(now)
+	case ev == Restart:
+		m.again = !m.Once
+		return m.stop(now)
 	}
 	return nil
 }
 
 func (m *Machine) ending(now time.Duration, ev Event) []Effect {
 	switch {
+	case ev == Unload:
+		m.again = false
+		return nil
 	case (ev == Exited || ev == Failed) && m.patient():
-		return m.gone()
+		return m.ended()
 	case ev == Exited || ev == Failed:
-		return append([]Effect{{Kind: Disarm}}, m.gone()...)
+		return append([]Effect{{Kind: Disarm}}, m.ended()...)
 	case ev != Timer || m.patient() || now < m.timerAt:
 		return nil
 	case m.state == Killing:
@@ -283,6 +299,15 @@ func (m *Machine) stop(now time.Duration) []Effect {
 	}
 	m.timerAt = now + cmp.Or(m.ExitTimeout, ExitTimeout)
 	return append(effects, Effect{Kind: Arm, At: m.timerAt})
+}
+
+// ended follows the end of a process that was told to end.
+func (m *Machine) ended() []Effect {
+	if !m.again {
+		return m.gone()
+	}
+	m.again, m.asked = false, true
+	return append([]Effect{{Kind: Watch}}, m.start()...)
 }
 
 func (m *Machine) gone() []Effect {

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -130,13 +131,67 @@ func TestMachine(t *testing.T) {
 `,
 		},
 	}
-	for _, tt := range append(tests, wantedTests...) {
+	for _, tt := range slices.Concat(tests, wantedTests, kickedTests) {
 		m := tt.m
 		m.Throttle = 10 * time.Second
 		if diff := cmp.Diff(tt.want, tell(&m, tt.script...)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.why, diff)
 		}
 	}
+}
+
+// kickedTests are those of kickstart, which no throttle holds back.
+var kickedTests = []history{
+	{
+		why:    "kickstart starts what does not run, also while the throttle holds it back",
+		script: []string{"0 kick", "0 started", "1 kick", "3 exited", "4 demand", "5 kick", "5 started"},
+		want: `0 kick -> start (starting)
+0 started -> (running)
+1 kick -> (running)
+3 exited -> watch (idle)
+4 demand -> arm@10 (waiting)
+5 kick -> disarm start (starting)
+5 started -> (running)
+`,
+	}, {
+		why:    "with -k the process ends first, and has the time for it that every process has",
+		script: []string{"0 demand", "0 started", "2 restart", "3 demand", "7 timer", "8 exited", "8 started", "9 exited", "9 restart"},
+		want: `0 demand -> start (starting)
+0 started -> (running)
+2 restart -> terminate arm@7 (stopping)
+3 demand -> (stopping)
+7 timer -> kill arm@11 (killing)
+8 exited -> disarm watch start (starting)
+8 started -> (running)
+9 exited -> watch (idle)
+9 restart -> start (starting)
+`,
+	}, {
+		why:    "an unload while it ends is the last word",
+		script: []string{"0 run", "0 started", "2 restart", "3 unload", "4 exited"},
+		want: `0 run -> start (starting)
+0 started -> (running)
+2 restart -> terminate arm@7 (stopping)
+3 unload -> (stopping)
+4 exited -> disarm remove (gone)
+`,
+	}, {
+		why:    "no room for the process delays a kickstart too",
+		script: []string{"0 kick", "0 delayed", "1 timer"},
+		want: `0 kick -> start (starting)
+0 delayed -> arm@1 (waiting)
+1 timer -> start (starting)
+`,
+	}, {
+		why:    "a job that is launched only once is gone then",
+		m:      Machine{Once: true},
+		script: []string{"0 run", "0 started", "1 restart", "2 exited"},
+		want: `0 run -> start (starting)
+0 started -> (running)
+1 restart -> terminate arm@6 (stopping)
+2 exited -> disarm remove (gone)
+`,
+	},
 }
 
 // wantedTests are those of KeepAlive and of the keys about the end (R218, R219, R221, R223).
