@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -386,6 +387,9 @@ func (c *Conn) read(term uint32, w *Waiter, ctx context.Context) (served bool) {
 				return true
 			}
 			c.uncork()
+			if seen.replies { // what their callers send next leaves with one write, and needs no other thread
+				runtime.Gosched()
+			}
 			if !c.mayBlock(term, ctx, seen.replies && !seen.others) {
 				return false
 			}

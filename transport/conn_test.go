@@ -122,3 +122,15 @@ func BenchmarkRoundTrip(b *testing.B) {
 	x.Close()
 	y.Close()
 }
+
+func TestBurstBeginsAtOnce(t *testing.T) {
+	x, y := connectedSockets(t)
+	defer x.Close()
+	defer y.Close()
+	x.Append(&Frame{ID: 1})
+	x.FlushSoon()
+	// Who sends one message alone must not wait for another goroutine's turn.
+	if x.w.written != 1 {
+		t.Errorf("FlushSoon on a quiet connection returned with %d frames written, want 1", x.w.written)
+	}
+}

@@ -3,8 +3,10 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,8 +14,10 @@ import (
 const (
 	// copyBelow: shorter bodies are copied next to their header, longer ones are written from where they are.
 	copyBelow = 16 << 10
-	// segmentSize is where gathering into one segment stops.
-	segmentSize = 64 << 10
+	// segmentSize bounds what is gathered into one segment: what the kernel takes as one piece.
+	segmentSize = 32 << 10
+	// burst: what is appended within this time of a write is most likely followed by more.
+	burst = 20 * time.Microsecond
 	// writerRounds is how often one sender writes for others before a goroutine takes over.
 	writerRounds = 8
 	// waitedPiece is how much of a body is written at once by who may wait for room.
@@ -46,9 +50,10 @@ type outbox struct {
 	written  uint64 // frames written or dropped
 	writer   writer
 	corked   bool
-	closed   bool  // nothing is appended any more
-	farewell bool  // whoever writes shuts the medium down at the end
-	cause    error // why writing failed, unless the peer is simply gone
+	closed   bool          // nothing is appended any more
+	farewell bool          // whoever writes shuts the medium down at the end
+	cause    error         // why writing failed, unless the peer is simply gone
+	wrote    time.Duration // when FlushSoon last wrote, since began
 	marks    []mark
 	marking  bool // a goroutine calls the marks
 }
@@ -100,22 +105,27 @@ func (c *Conn) Append(f *Frame) (kept bool) {
 // segmentFor returns the segment that f goes to: the last one, unless it is full
 // or f must be the first frame of its segment.
 func (w *outbox) segmentFor(f *Frame) *segment {
+	short := len(f.Body) < copyBelow
 	if n := len(w.segs); n > 0 {
 		s := &w.segs[n-1]
-		if s.body == nil && len(f.Files) == 0 && !f.Identify && len(s.head) < segmentSize {
+		room := cap(s.head) - len(s.head) - HeaderSize
+		if short {
+			room -= len(f.Body)
+		}
+		if s.body == nil && len(f.Files) == 0 && !f.Identify && room >= 0 {
 			return s
 		}
 	}
 	s := segment{}
-	if len(f.Body) < copyBelow {
+	if short {
 		s.head, s.pooled = outBuffers.Get().(*outBuffer)[:0], true
 	}
 	w.segs = append(w.segs, s)
 	return &w.segs[len(w.segs)-1]
 }
 
-// outBuffer holds a short body and its header, or many short frames.
-type outBuffer [copyBelow + 512]byte
+// outBuffer holds many short frames.
+type outBuffer [segmentSize]byte
 
 var outBuffers = sync.Pool{New: func() any { return new(outBuffer) }}
 
@@ -141,6 +151,43 @@ func (c *Conn) Flush() {
 	batch := w.takeLocked()
 	w.mu.Unlock()
 	w.write(batch, false)
+}
+
+// began is what FlushSoon counts from.
+var began = time.Now()
+
+// FlushSoon is Flush for a sender who does not wait for an answer: the first of a
+// burst is written at once, what follows it gathers until the other goroutines
+// that can run have had their turn.
+func (c *Conn) FlushSoon() {
+	w := &c.w
+	w.mu.Lock()
+	if w.writer != nobodyWrites || w.corked || w.closed || len(w.segs) == 0 {
+		w.mu.Unlock()
+		return
+	}
+	w.writer = someoneWrites
+	c.retain()
+	now := time.Since(began)
+	if now-w.wrote < burst {
+		w.mu.Unlock()
+		// Ends when everything is written or the medium is full.
+		go w.writeSoon()
+		return
+	}
+	w.wrote = now
+	batch := w.takeLocked()
+	w.mu.Unlock()
+	w.write(batch, false)
+}
+
+func (w *outbox) writeSoon() {
+	runtime.Gosched()
+	w.mu.Lock()
+	w.wrote = time.Since(began)
+	batch := w.takeLocked()
+	w.mu.Unlock()
+	w.write(batch, true)
 }
 
 func (w *outbox) takeLocked() []segment {

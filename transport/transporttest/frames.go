@@ -15,6 +15,7 @@ import (
 
 var frameTests = []test{
 	{"Pipelined", pipelined},
+	{"Burst", burst},
 	{"Sequential", sequential},
 	{"SplitWithDescriptors", splitWithDescriptors},
 	{"ByteByByte", byteByByte},
@@ -50,6 +51,44 @@ func pipelined(t *testing.T, m Medium) {
 		r.want(t, "frames arrive in order, each with its own descriptors",
 			transport.Frame{Kind: 3, Flags: uint8(i), ID: uint64(i), Body: pattern(uint64(i), sizes[i%len(sizes)])}, inodes[i]...)
 	}
+}
+
+// burst mixes senders in haste with senders who are not: all frames arrive, in
+// order, also those that gather when the connection is closed, and the last one
+// without anything following it.
+func burst(t *testing.T, m Medium) {
+	a, b := m.Pair(t, none, none)
+	defer a.Close()
+	defer b.Close()
+	r := record(b)
+	sent := uint64(0)
+	for round := range 50 {
+		last := round == 49
+		size := func(i int) int {
+			if last {
+				return i // what is closed upon must fit into the smallest socket
+			}
+			return sizes[i%4]
+		}
+		for i := range 40 {
+			body := pattern(sent, size(i))
+			a.Append(&transport.Frame{ID: sent, Body: body})
+			if i%10 == 9 {
+				a.Flush()
+			} else {
+				a.FlushSoon()
+			}
+			sent++
+		}
+		if last {
+			a.Close()
+		}
+		for i := range 40 {
+			id := sent - 40 + uint64(i)
+			r.want(t, "a burst arrives whole and in order", transport.Frame{ID: id, Body: pattern(id, size(i))})
+		}
+	}
+	r.wantEnd(t, "closed with nothing left behind", io.EOF)
 }
 
 func sequential(t *testing.T, m Medium) {
