@@ -23,6 +23,9 @@ type call struct {
 // are not pooled across connections: a waiter belongs where its channel was made.
 const keepCalls = 64
 
+// gatherFrom: with so many calls waiting one more is in less haste than it is worth a system call.
+const gatherFrom = 4
+
 // newID numbers what the core must tell apart; c.mu is held.
 func (c *Connection) newID() lifecycle.ID {
 	c.lastID++
@@ -86,6 +89,7 @@ func (c *Connection) send(m *Dictionary) error {
 	c.mu.Lock()
 	id := c.newID()
 	o.frame.ID = uint64(id)
+	c.after.soon = true
 	c.submit(lifecycle.Event{Op: lifecycle.Send, ID: id}, o)
 	return c.sent()
 }
@@ -175,6 +179,7 @@ func (c *Connection) request(m *Dictionary, x *call) (lifecycle.ID, *link, *call
 		c.paused = false
 		c.after.rarely().resume = c.link
 	}
+	c.after.soon = c.m.Pending() >= gatherFrom
 	c.submit(lifecycle.Event{Op: lifecycle.Send, ID: id, Call: true}, o)
 	l := c.link
 	if l != nil && !l.started {

@@ -11,6 +11,7 @@ import (
 // after is what a Step leaves to be done once the lock is released.
 type after struct {
 	flush  *link
+	soon   bool // the flush may wait for more
 	more   *afterMore // nil mostly; see rarely
 	dial   lifecycle.Epoch
 	lookUp bool
@@ -96,7 +97,11 @@ func (c *Connection) unlock() {
 	a := c.after
 	c.after = after{}
 	c.mu.Unlock()
-	if a.flush != nil {
+	switch {
+	case a.flush == nil:
+	case a.soon:
+		a.flush.conn.FlushSoon()
+	default:
 		a.flush.conn.Flush()
 	}
 	if a.more != nil {
