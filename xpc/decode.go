@@ -63,10 +63,10 @@ func (dec *decoder) message(d *Dictionary, size int, lim *Limits) error {
 
 func (dec *decoder) dictionary(d *Dictionary, n int) error {
 	dec.values += n
-	if n > 0 {
+	if n > cap(d.entries) {
 		d.entries = make([]entry, 0, n)
-		d.reindex(n)
 	}
+	d.reindex(n)
 	for i := range n {
 		offset := dec.c.Offset()
 		key, err := dec.c.Key()

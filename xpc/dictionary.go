@@ -37,8 +37,19 @@ type entry struct {
 // fewEntries is how many are found faster by looking at each.
 const fewEntries = 12
 
+// fewKeys is how many most messages have at most: NewDictionary makes room for
+// them in the same allocation.
+const fewKeys = 4
+
 // NewDictionary makes an empty dictionary.
-func NewDictionary() *Dictionary { return &Dictionary{} }
+func NewDictionary() *Dictionary {
+	d := new(struct {
+		Dictionary
+		room [fewKeys]entry
+	})
+	d.entries = d.room[:0]
+	return &d.Dictionary
+}
 
 // Type is TypeDictionary.
 func (d *Dictionary) Type() Type { return TypeDictionary }
@@ -130,7 +141,7 @@ func (d *Dictionary) put(key string, v value) {
 // add appends an entry whose key is known to be new.
 func (d *Dictionary) add(key string, v value) {
 	if d.entries == nil {
-		d.entries = make([]entry, 0, 4)
+		d.entries = make([]entry, 0, fewKeys)
 	}
 	d.entries = append(d.entries, entry{key, v})
 	d.indexLast()

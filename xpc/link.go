@@ -10,6 +10,7 @@ import (
 	"github.com/openxpc/openxpc/credentials"
 	"github.com/openxpc/openxpc/transport"
 	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
+	"github.com/openxpc/openxpc/xpc/wire"
 )
 
 // link is one socket of a connection: an epoch. It is what the transport tells
@@ -361,7 +362,7 @@ func (l *link) refused(f *transport.Frame) {
 
 // decode makes an object of a message's or a reply's frame.
 func (l *link) decode(f *transport.Frame) (*receivedMessage, error) {
-	m := newReceived(l.c, l.epoch)
+	m := newReceived(l.c, l.epoch, wire.EntriesHint(f.Body))
 	m.from.id = f.ID
 	m.from.sender = f.Sender
 	fds, values, err := decodeCounted(&m.Dictionary, ownedBody(f), f.Files, l.own)

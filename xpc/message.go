@@ -37,8 +37,30 @@ type receivedMessage struct {
 	from incoming
 }
 
-func newReceived(c *Connection, e lifecycle.Epoch) *receivedMessage {
-	m := &receivedMessage{}
+// newReceived makes room for n entries, if they are few, in the same allocation.
+func newReceived(c *Connection, e lifecycle.Epoch, n int) (m *receivedMessage) {
+	switch {
+	case n <= 2:
+		s := new(struct {
+			receivedMessage
+			room [2]entry
+		})
+		m, s.entries = &s.receivedMessage, s.room[:0]
+	case n <= 4:
+		s := new(struct {
+			receivedMessage
+			room [4]entry
+		})
+		m, s.entries = &s.receivedMessage, s.room[:0]
+	case n <= 8:
+		s := new(struct {
+			receivedMessage
+			room [8]entry
+		})
+		m, s.entries = &s.receivedMessage, s.room[:0]
+	default:
+		m = new(receivedMessage)
+	}
 	m.in = &m.from
 	m.from.c, m.from.epoch = c, e
 	return m
@@ -83,9 +105,8 @@ func (d *Dictionary) CreateReply() *Dictionary {
 		return nil
 	}
 	in.owes = false
-	reply := &receivedMessage{}
-	reply.in = &reply.from
-	reply.from.c, reply.from.epoch, reply.from.id = in.c, in.epoch, in.id
+	reply := newReceived(in.c, in.epoch, fewKeys)
+	reply.from.id = in.id
 	reply.from.isReply, reply.from.owes = true, true
 	if in.returned {
 		reply.from.counts, in.counts = in.counts, false

@@ -11,7 +11,7 @@ import (
 // after is what a Step leaves to be done once the lock is released.
 type after struct {
 	flush  *link
-	soon   bool // the flush may wait for more
+	soon   bool       // the flush may wait for more
 	more   *afterMore // nil mostly; see rarely
 	dial   lifecycle.Epoch
 	lookUp bool

@@ -68,6 +68,15 @@ func NewCursor(body []byte, descriptors int, lim Limits) Cursor {
 	return Cursor{body: body, owed: 1, elements: lim.Elements - 1, depth: lim.Depth, descriptors: descriptors, lim: lim}
 }
 
+// EntriesHint says from its first byte how many entries a message has, 16 if they
+// are more or it is no dictionary. It is for reserving memory; nothing is checked.
+func EntriesHint(body []byte) int {
+	if len(body) == 0 || body[0]&0xf0 != 0x80 {
+		return 16
+	}
+	return int(body[0] & 0x0f)
+}
+
 // Offset is where the next value begins, in bytes from the start of the message.
 func (c *Cursor) Offset() int { return c.pos }
 
