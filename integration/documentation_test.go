@@ -36,7 +36,7 @@ func TestExportedNamesAreDocumented(t *testing.T) {
 }
 
 func TestEveryTypeHasAnExample(t *testing.T) {
-	for _, path := range []string{"xpc", "transport", "credentials", "credentials/requirement", "xpc/wire"} {
+	for _, path := range []string{"xpc", "transport", "credentials", "credentials/requirement", "credentials/codesign", "xpc/wire"} {
 		dir := filepath.Join(root, path)
 		fset := token.NewFileSet()
 		examples := exampleNames(parse(t, fset, dir, true))

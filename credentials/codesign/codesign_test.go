@@ -21,11 +21,12 @@ type world struct {
 	place  Place
 	signer *Signer
 	anchor *Anchor
+	now    time.Time
 }
 
 func newWorld(t testing.TB) *world {
 	dir := t.TempDir()
-	w := &world{t: t, place: Place{
+	w := &world{t: t, now: present, place: Place{
 		Trust: filepath.Join(dir, "trust.d"), Deny: filepath.Join(dir, "deny"),
 		Platform: filepath.Join(dir, "platform.d"), Store: filepath.Join(dir, "store"), Owner: os.Geteuid(),
 	}}
@@ -63,7 +64,7 @@ func (w *world) write(path, text string) {
 // verifier lives in the present of the tests.
 func (w *world) verifier() *Verifier {
 	v := NewVerifier([]Place{w.place}, nil)
-	v.now = func() time.Time { return present }
+	v.now = func() time.Time { return w.now }
 	return v
 }
 

@@ -55,6 +55,9 @@ type loader struct {
 // each reads the files of a folder; what goes wrong with one is a problem of that one.
 func (l *loader) each(p Place, dir, suffix string, limit int64, most int, use func(path string, b []byte) error) {
 	paths, err := entries(dir, suffix)
+	if len(paths) > 0 {
+		err = CheckOwner(dir, p.Owner)
+	}
 	if err != nil {
 		l.problem(err)
 		return
