@@ -107,3 +107,15 @@ func TestScriptsCoverEverything(t *testing.T) {
 		}
 	}
 }
+
+// Help without an example is half a help.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	for _, c := range (&tool{}).root().Commands() {
+		if !strings.Contains(c.Example, "xpcctl "+c.Name()) {
+			t.Errorf("%s: the help's example is %q", c.Name(), c.Example)
+		}
+		if c.Short == "" || strings.HasSuffix(c.Short, ".") {
+			t.Errorf("%s: short help is %q", c.Name(), c.Short)
+		}
+	}
+}

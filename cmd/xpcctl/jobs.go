@@ -9,33 +9,55 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/openxpc/openxpc/registry"
 	"github.com/openxpc/openxpc/xpc"
 	"github.com/openxpc/openxpc/xpc/bootstrap"
 )
 
 func (t *tool) bootstrapCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "bootstrap FILE...",
+		Use:   "bootstrap [DOMAIN] FILE...",
 		Short: "Load jobs from property lists",
 		Long: `bootstrap loads each job file. Nothing runs until a client needs one of the
 job's names (unless the file says RunAtLoad). Files after the first bad one
-are not loaded.`,
-		Example:           `  xpcctl bootstrap com.example.echo.plist`,
+are not loaded. DOMAIN is system, user/UID or gui/UID; without it the nearest
+registry loads them.`,
+		Example:           "  xpcctl bootstrap com.example.echo.plist\n  xpcctl bootstrap system /etc/xpc/services.d/com.example.echo.plist",
 		Args:              noEmpty(atLeast(1)),
 		ValidArgsFunction: jobFiles,
 		RunE: func(c *cobra.Command, args []string) error {
+			g, files := domainFirst(c, args)
 			ctx, cancel := t.deadline(c.Context())
 			defer cancel()
-			conn := dial(bootstrap.RegistryName)
-			defer hangUp(conn)
-			for _, file := range args {
-				if err := t.load(ctx, conn, file); err != nil {
+			var failed error
+			conn, err := g.each(ctx, func(conn *xpc.Connection) error {
+				if _, err := askOn(ctx, conn, request(bootstrap.OpPing)); err != nil {
 					return err
 				}
+				for _, file := range files {
+					if failed = t.load(ctx, conn, file); failed != nil {
+						break
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				return err
 			}
-			return nil
+			hangUp(conn)
+			return failed
 		},
 	}
+}
+
+// domainFirst takes a domain off the front of what can be files.
+func domainFirst(c *cobra.Command, args []string) (target, []string) {
+	if len(args) > 1 {
+		if g, err := parseDomain(c, args[0]); err == nil {
+			return g, args[1:]
+		}
+	}
+	return target{}, args
 }
 
 // load has the registry load one file and prints its label.
@@ -48,12 +70,19 @@ func (t *tool) load(ctx context.Context, conn *xpc.Connection, file string) erro
 	if err != nil {
 		return withHint(err, file)
 	}
+	return t.printLoaded(reply, path)
+}
+
+// printLoaded prints the label of a job that was loaded, and warns. path is "" for one without a file.
+func (t *tool) printLoaded(reply *xpc.Dictionary, path string) error {
 	warnings := reply.GetArray(bootstrap.KeyWarnings)
 	if warnings == nil {
 		warnings = xpc.NewArray()
 	}
-	for _, f := range remarks(path).Errors() { // it is loaded, and will not run
-		warnings.AppendString(path + ":" + f.String())
+	if path != "" {
+		for _, f := range remarks(path).Errors() { // it is loaded, and will not run
+			warnings.AppendString(path + ":" + f.String())
+		}
 	}
 	for _, w := range texts(warnings) {
 		t.warn("warning: %s", w)
@@ -81,35 +110,57 @@ func withHint(err error, file string) error {
 
 func (t *tool) bootoutCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:               "bootout LABEL",
-		Short:             "Stop a job and forget it",
-		Long:              `bootout stops the job and returns when its process has ended. Clients of its names see INTERRUPTED, then INVALID.`,
-		Example:           `  xpcctl bootout com.example.echo`,
-		Args:              noEmpty(exactly(1)),
+		Use:     "bootout TARGET | DOMAIN FILE...",
+		Aliases: []string{"remove"},
+		Short:   "Stop a job and forget it",
+		Long: `bootout stops the job and returns when its process has ended. Clients of its
+names see INTERRUPTED, then INVALID. After a domain, job files name the jobs.` + targetHelp,
+		Example:           "  xpcctl bootout com.example.echo\n  xpcctl bootout user/1000 com.example.echo.plist",
+		Args:              noEmpty(atLeast(1)),
 		ValidArgsFunction: t.complete(labels),
 		RunE: func(c *cobra.Command, args []string) error {
-			ctx, cancel := t.deadline(c.Context())
-			defer cancel()
-			_, err := ask(ctx, request(bootstrap.OpUnload, bootstrap.KeyLabel, args[0]))
-			return err
+			if len(args) == 1 {
+				_, _, err := t.onJob(c, args[0], bootstrap.OpUnload, nil)
+				return err
+			}
+			g, err := parseDomain(c, args[0])
+			if err != nil {
+				return err
+			}
+			for _, file := range args[1:] {
+				job, err := registry.LoadJob(file)
+				if err != nil {
+					return err
+				}
+				if _, err := t.inDomain(c, g, request(bootstrap.OpUnload, bootstrap.KeyLabel, job.Label)); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
 }
 
 func (t *tool) printCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:               "print LABEL|NAME",
-		Short:             "Describe a job, found by its label or by one of its names",
-		Example:           `  xpcctl print com.example.echo`,
+		Use:   "print TARGET|DOMAIN",
+		Short: "Describe a job, or a domain: a registry and what is in it",
+		Long: `print describes one job; or, given system, user/UID or gui/UID, that registry and
+its jobs.` + targetHelp,
+		Example:           "  xpcctl print com.example.echo\n  xpcctl print user/1000/com.example.echo\n  xpcctl print system",
 		Args:              noEmpty(exactly(1)),
 		ValidArgsFunction: t.complete(labels, serviceNames),
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, cancel := t.deadline(c.Context())
 			defer cancel()
-			job, err := describe(ctx, args[0])
+			if g, err := parseTarget(c, args[0]); err == nil && g.isDomain() && g.domain != "pid" {
+				return t.printDomain(ctx, g)
+			}
+			conn, job, err := locate(ctx, c, args[0])
 			if err != nil {
 				return err
 			}
+			hangUp(conn)
 			if !t.json {
 				return t.printBlock(args[0], job)
 			}
@@ -120,26 +171,36 @@ func (t *tool) printCommand() *cobra.Command {
 	}
 }
 
-// describe looks for a label first, then for a name.
-func describe(ctx context.Context, target string) (*xpc.Dictionary, error) {
-	conn := dial(bootstrap.RegistryName)
-	defer hangUp(conn)
-	reply, err := askOn(ctx, conn, request(bootstrap.OpPrint, bootstrap.KeyLabel, target))
-	var no *registryError
-	if errors.As(err, &no) && no.code == bootstrap.UnknownService {
-		reply, err = askOn(ctx, conn, request(bootstrap.OpPrint, bootstrap.KeyName, target))
+func (t *tool) blameCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "blame TARGET",
+		Short:             "Say why a job was started",
+		Long:              `blame prints why the process of a job was started, in a line.` + targetHelp,
+		Example:           "  xpcctl blame com.example.echo",
+		Args:              noEmpty(exactly(1)),
+		ValidArgsFunction: t.complete(labels),
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx, cancel := t.deadline(c.Context())
+			defer cancel()
+			conn, job, err := locate(ctx, c, args[0])
+			if err != nil {
+				return err
+			}
+			hangUp(conn)
+			reason := "(not running)"
+			if job.GetInt64("pid") != 0 {
+				reason = job.GetString("immediate reason")
+			}
+			if !t.json {
+				_, err := fmt.Fprintln(t.out, plain(reason))
+				return err
+			}
+			d := versioned()
+			d.Set("label", job.Get("label"))
+			d.SetString("reason", reason)
+			return t.printJSON(d)
+		},
 	}
-	if errors.As(err, &no) && no.code == bootstrap.UnknownService {
-		no.reason = fmt.Sprintf("no job has the label or the name %q; xpcctl list shows what is loaded", target)
-	}
-	if err != nil {
-		return nil, err
-	}
-	job := reply.GetDictionary(bootstrap.KeyJob)
-	if job == nil {
-		return nil, errors.New("the registry's answer lacks the job")
-	}
-	return job, nil
 }
 
 func (t *tool) statusCommand() *cobra.Command {

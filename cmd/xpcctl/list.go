@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -14,20 +15,23 @@ import (
 func (t *tool) listCommand() *cobra.Command {
 	long := false
 	c := &cobra.Command{
-		Use:   "list",
+		Use:   "list [DOMAIN]",
 		Short: "List the loaded jobs",
 		Long: `list prints launchctl's three columns: the process id (- when nothing runs),
 the last exit status (a negative number is the signal that ended the process,
 0 also before the first exit) and the label, with tabs between them.
 
+DOMAIN is system, user/UID or gui/UID; without it the nearest registry is asked.
 --long adds the state, aligns the columns, and lists names that programs
 registered themselves, which belong to no job.`,
 		Example: "  xpcctl list\n  xpcctl list --long\n  xpcctl list --json",
-		Args:    exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			ctx, cancel := t.deadline(c.Context())
-			defer cancel()
-			reply, err := ask(ctx, request(bootstrap.OpList))
+		Args:    noEmpty(atMost(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			g, err := parseDomain(c, strings.Join(args, ""))
+			if err != nil {
+				return err
+			}
+			reply, err := t.inDomain(c, g, request(bootstrap.OpList))
 			if err != nil {
 				return err
 			}

@@ -98,23 +98,26 @@ func randomFiles(t *testing.T) string {
 var (
 	randomCommands = []string{
 		"bootstrap", "bootout", "list", "print", "status", "call", "send", "ping", "error", "validate", "version",
-		"completion", "help", "run", "call", "call", "send", "validate", "cal", "", "\xff", "\x1b[2J",
+		"blame", "kickstart", "kill", "debug", "submit", "enable", "disable", "print-disabled", "remove", "managername",
+		"manageruid", "managerpid", "completion", "help", "run", "call", "call", "send", "validate", "cal", "", "\xff", "\x1b[2J",
 	}
 	randomFlags = []string{
 		"-j", "--json", "--json=maybe", "-q", "--timeout", "--timeout=1ms", "--timeout=-1s", "--timeout=soon", "--timeout=1h",
 		"--timeout=99999999999999999999h", "--registry", "--registry=", "--registry=none", "--registry=\xff", "--long", "-l",
 		"--echo", "--count", "--count=1", "--count=-5", "--count=99999999999999999999", "--job", "--job=bad.json", "-h", "--help",
-		"-x", "-\xff", "--", "---", "-", "--=", "--no\npe", "--n\x1bpe=5", "-jq", "-jx",
+		"-x", "-\xff", "--", "---", "-", "--=", "-k", "-p", "-p=", "-l=com.example.good",
+		"--label", "--environment", "--environment=A=b", "--environment=\xff", "--stdout=/none/out", "--program=none", "--no\npe", "--n\x1bpe=5", "-jq", "-jx",
 	}
 	randomNames = []string{
 		"com.example.echo", "com.example.echo", "com.example.nobody", "com.example.good", "a/b", "", "\xff", "a\nb", "\x1b",
+		"system", "system/", "system/a", "user/0", "user/0/com.example.good", "user/", "gui/99999999999/a", "pid/1", "pid/x", "/", "\xff/a",
 		strings.Repeat("n", 127), strings.Repeat("n", 128), "\u202e", "bash",
 	}
 	randomPaths  = []string{"good.json", "bad.json", "bad.plist", "line\n.txt", "none.json", ".", "/dev/null", "/dev/zero", "", "\xff"}
 	randomTypes  = []string{"", "", "null", "bool", "int64", "uint64", "double", "date", "data", "string", "uuid", "fd", "array", "dictionary", "int", "\xff"}
 	randomKeys   = []string{"key", "key", "n", "a:b", "", "=", "\xff", "$int64", "ü"}
 	randomValues = []string{
-		"", "0", "-1", "5", "9223372036854775808", "-9223372036854775809", "18446744073709551616", "1e999", "nan", "0x1F", "1_000",
+		"", "TERM", "9", "SIGNOTHING", "65", "-9", "0", "-1", "5", "9223372036854775808", "-9223372036854775809", "18446744073709551616", "1e999", "nan", "0x1F", "1_000",
 		"true", "now", "2024-02-30T00:00:00Z", "9999-01-01T00:00:00Z", "AAEC", "A", "@good.json", "@none", "@.", "\xff\xfe", `{"k":"\u0000"}`,
 		"01234567-89ab-cdef-0123-456789abcdef", "[1,2", "[1,{\"$uint64\":-1}]", "{\"a\":null}", "{\"$data\":5}",
 		strings.Repeat("[", 1000), strings.Repeat("9", 1000), "\x1b[2J", "\u202e", "null",

@@ -70,9 +70,12 @@ Exit codes: 0 success, 1 any other error, 2 no registry, 3 no such name,
 	f.DurationVar(&t.timeout, "timeout", defaultTimeout, "give up after this `time`; 0 waits without end")
 	c.AddCommand(
 		t.runCommand(), t.bootstrapCommand(), t.bootoutCommand(), t.listCommand(), t.printCommand(),
+		t.blameCommand(), t.kickstartCommand(), t.killCommand(), t.debugCommand(), t.submitCommand(),
+		t.enableCommand(), t.disableCommand(), t.printDisabledCommand(),
 		t.statusCommand(), t.callCommand(), t.sendCommand(), t.listenCommand(), t.pingCommand(),
 		t.waitCommand(), t.errorCommand(), t.validateCommand(), t.versionCommand(), t.completionCommand(),
 	)
+	c.AddCommand(t.managerCommands()...)
 	c.SetHelpCommand(helpCommand())
 	c.CompletionOptions.DisableDefaultCmd = true
 	return c
@@ -143,7 +146,7 @@ func atLeast(n int) cobra.PositionalArgs {
 		if len(args) >= n {
 			return nil
 		}
-		names := strings.Fields(strings.ReplaceAll(strings.ReplaceAll(c.Use, "[flags] ", ""), "-- ", ""))
+		names := strings.Fields(strings.NewReplacer("[flags] ", "", "[DOMAIN] ", "", "-- ", "").Replace(c.Use))
 		missing := "argument"
 		if i := len(args) + 1; i < len(names) {
 			missing = strings.TrimRight(names[i], ".")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -120,7 +121,7 @@ func altered(file *registry.Job, m *xpc.Dictionary) (*registry.Job, error) {
 		if path == "" {
 			continue
 		}
-		if !filepath.IsAbs(path) {
+		if !filepath.IsAbs(path) && (key != bootstrap.KeyProgram || strings.Contains(path, "/")) {
 			return nil, badRequest("the path %q under %q is not absolute", path, key)
 		}
 		*to, changed = path, true

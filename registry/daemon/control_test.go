@@ -121,7 +121,7 @@ func TestDebug(t *testing.T) {
 	s.mustControl(bootstrap.OpDebug, "sh", wish)
 	s.mustControl(bootstrap.OpDebug, "sh", nil)
 	end("a run whose changes were taken back", "3")
-	for key, o := range map[string]xpc.Object{bootstrap.KeyProgram: xpc.String("relative"), bootstrap.KeyArguments: arrayOf(xpc.Int64(5))} {
+	for key, o := range map[string]xpc.Object{bootstrap.KeyProgram: xpc.String("./relative"), bootstrap.KeyArguments: arrayOf(xpc.Int64(5))} {
 		if _, code := s.control(bootstrap.OpDebug, "sh", map[string]xpc.Object{key: o}); code != bootstrap.BadRequest {
 			t.Errorf("%s = %v: %v", key, o, code)
 		}

@@ -35,10 +35,10 @@ const (
 const (
 	KeyRestart       = "restart"     // bool
 	KeySignal        = "signal"      // int64
-	KeyProgram       = "program"     // string: absolute path
+	KeyProgram       = "program"     // string: absolute path, or a word to be looked for in PATH
 	KeyArguments     = "arguments"   // array of strings
 	KeyEnvironment   = "environment" // dictionary of strings
-	KeyStandardIn    = "stdin"       // string: absolute path
+	KeyStandardIn    = "stdin"       // string: absolute path, or a word to be looked for in PATH
 	KeyStandardOut   = "stdout"      // likewise
 	KeyStandardError = "stderr"      // likewise
 	KeyDisabled      = "disabled"    // dictionary of bool
