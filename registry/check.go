@@ -189,8 +189,11 @@ func (c *checker) serviceOptions(path string, service member) {
 			c.add(Error, o.pos, join(path, o.key), "unknown key %s of a service: there are LookUp, and launchd's ResetAtClose and HideUntilCheckIn", shorten(o.key))
 		case o.value.kind != boolKind && o.value.kind != nullKind:
 			c.add(Error, o.value.pos, join(path, o.key), "%q must be a boolean, not %s", o.key, o.value.kind.withArticle())
+		case o.value.text != "true":
+		case o.key == "ResetAtClose":
+			c.job.ResetAtClose = append(c.job.ResetAtClose, service.key)
 		default:
-			c.add(Warning, o.pos, join(path, o.key), "key %q is not acted on: it does not go together with XPC, says launchd", o.key)
+			c.job.HideUntilCheckIn = append(c.job.HideUntilCheckIn, service.key)
 		}
 	}
 }

@@ -13,7 +13,7 @@ func ExampleParseJob() {
 		"Label": "com.example.echo",
 		"Program": "../bin/echo",
 		"MachServices": {"com.example.echo": true},
-		"Debug": true
+		"StartOnMount": true
 	}`))
 	if err != nil {
 		fmt.Println(err)
@@ -25,7 +25,7 @@ func ExampleParseJob() {
 	}
 	// Output:
 	// com.example.echo /etc/bin/echo [com.example.echo]
-	// warning: 5:3: key "Debug" is not acted on
+	// warning: 5:3: key "StartOnMount" is not acted on: nothing here tells of mounts; use WatchPaths with a path inside what is mounted
 }
 
 func ExampleJob() {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,6 +40,9 @@ type Job struct {
 	LookUp       map[string]Access // of names that not everybody may look up; nil for none
 	Environment  map[string]string // EnvironmentVariables; nil for none
 
+	HideUntilCheckIn []string // of MachServices: unknown while the job does not serve them
+	ResetAtClose     []string // of MachServices: gone, and there anew, when the job ends
+
 	WorkingDirectory  string // absolute, or "" for the root folder
 	StandardInPath    string // absolute, or "" for /dev/null
 	StandardOutPath   string // absolute, or "" for where the registry's own output goes
@@ -56,6 +60,12 @@ type Job struct {
 	Disabled            bool          // not to be loaded, unless somebody has enabled it
 	LaunchOnlyOnce      bool          // unloaded when its process ends (R223)
 	EnableTransactions  bool          // stopped when its transactions allow (R184)
+
+	RootDirectory   string // absolute, what the job has for "/"; "" for the real one
+	ProcessType     string // Background, or what changes nothing
+	LowPriorityIO   bool   // others read and write first
+	WaitForDebugger bool   // stopped before its first instruction
+	Debug           bool   // everything about the job is logged
 
 	Umask      *int              // nil for the registry's own
 	Nice       int               // -20 to 20
@@ -103,15 +113,16 @@ func DefaultPath() string { return bootstrap.Paths()[0] }
 // LoadJob reads and parses the file. Errors: those of the file system, which
 // name the path, and *JobError.
 func LoadJob(path string) (*Job, error) {
-	data, err := readFile(path)
+	data, err := readFile(path, func(fs.FileInfo) error { return nil })
 	if err != nil {
 		return nil, err
 	}
 	return ParseJob(path, data)
 }
 
-// readFile reads a regular file of bounded size; a FIFO or a device cannot hold it up.
-func readFile(path string) ([]byte, error) {
+// readFile reads a regular file of bounded size that good accepts; a FIFO or a
+// device cannot hold it up.
+func readFile(path string, good func(fs.FileInfo) error) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("registry: job file: %w", err)
@@ -123,6 +134,9 @@ func readFile(path string) ([]byte, error) {
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("registry: job file %s is not a regular file", path)
+	}
+	if err := good(info); err != nil {
+		return nil, fmt.Errorf("registry: job file: %w", err)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
 	if err != nil {
@@ -230,6 +244,7 @@ func (j *Job) resolve(doc *document) error {
 	}{
 		{&j.WorkingDirectory, doc.WorkingDirectory}, {&j.StandardInPath, doc.StandardInPath},
 		{&j.StandardOutPath, doc.StandardOutPath}, {&j.StandardErrorPath, doc.StandardErrorPath},
+		{&j.RootDirectory, j.RootDirectory},
 	} {
 		if p.from == "" {
 			continue

@@ -23,7 +23,7 @@ const wholeXML = head + `<dict>
 	<key>MachServices</key>
 	<dict>
 		<key>com.example.echo</key>   <true/>
-		<key>com.example.admin</key>  <dict><key>ResetAtClose</key><false/></dict>
+		<key>com.example.admin</key>  <dict><key>ResetAtClose</key><true/><key>HideUntilCheckIn</key><false/></dict>
 		<key>com.example.off</key>    <false/>
 	</dict>
 	<key>EnvironmentVariables</key>
@@ -55,6 +55,11 @@ const wholeXML = head + `<dict>
 	<key>GroupName</key>         <string>0</string>
 	<key>InitGroups</key>        <false/>
 	<key>Debug</key>             <true/>
+	<key>WaitForDebugger</key>   <true/>
+	<key>RootDirectory</key>     <string>root</string>
+	<key>ProcessType</key>       <string>Background</string>
+	<key>LowPriorityIO</key>     <true/>
+	<key>SessionCreate</key>     <true/>
 </dict>
 </plist>
 `
@@ -62,7 +67,7 @@ const wholeXML = head + `<dict>
 const wholeJSON = `{
   "Label": "com.example.echo",
   "ProgramArguments": ["../bin/echo", "-v"],
-  "MachServices": {"com.example.echo": true, "com.example.admin": {"ResetAtClose": false}, "com.example.off": false},
+  "MachServices": {"com.example.echo": true, "com.example.admin": {"ResetAtClose": true, "HideUntilCheckIn": false}, "com.example.off": false},
   "EnvironmentVariables": {"MODE": "a & b", "N": 5},
   "WorkingDirectory": "/srv",
   "StandardOutPath": "out.log",
@@ -85,7 +90,12 @@ const wholeJSON = `{
   "UserName": "root",
   "GroupName": "0",
   "InitGroups": false,
-  "Debug": true
+  "Debug": true,
+  "WaitForDebugger": true,
+  "RootDirectory": "root",
+  "ProcessType": "Background",
+  "LowPriorityIO": true,
+  "SessionCreate": true
 }`
 
 func TestBothFormatsSayTheSame(t *testing.T) {
@@ -119,6 +129,12 @@ func TestBothFormatsSayTheSame(t *testing.T) {
 		UserName:            "root",
 		GroupName:           "0",
 		NoInitGroups:        true,
+		ResetAtClose:        []string{"com.example.admin"},
+		Debug:               true,
+		WaitForDebugger:     true,
+		RootDirectory:       "/etc/jobs/root",
+		ProcessType:         Background,
+		LowPriorityIO:       true,
 	}
 	for format, data := range map[string]string{"XML": wholeXML, "JSON": wholeJSON, "with a byte order mark": "\ufeff" + wholeXML} {
 		got, err := ParseJob("/etc/jobs/echo", []byte(data))
@@ -130,13 +146,13 @@ func TestBothFormatsSayTheSame(t *testing.T) {
 		for _, w := range got.Warnings {
 			warned += w.Key + " "
 		}
-		if want := "MachServices.com.example.admin.ResetAtClose EnvironmentVariables.N Debug "; warned != want {
+		if want := "EnvironmentVariables.N SessionCreate "; warned != want {
 			t.Errorf("%s warns about %q, want %q", format, warned, want)
 		}
 		if n := len(got.WarningsFor(0)); n != len(got.Warnings) {
 			t.Errorf("%s: root's registry can do it all, and warns %d times", format, n)
 		}
-		if got := got.WarningsFor(1000); len(got) != 5 || got[2].Key != "UserName" {
+		if got := got.WarningsFor(1000); len(got) != 5 || got[1].Key != "UserName" {
 			t.Errorf("%s: nobody else can start programs as somebody else: %v", format, got)
 		}
 		got.Warnings, got.RootOnly = nil, nil

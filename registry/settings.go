@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 )
@@ -57,6 +58,20 @@ func (c *checker) setting(m member) {
 		c.account(m)
 	case "InitGroups":
 		c.job.NoInitGroups = !yes
+	case "RootDirectory":
+		c.rootDirectory(m)
+	case "Debug":
+		c.job.Debug = yes
+	case "WaitForDebugger":
+		c.job.WaitForDebugger = yes
+	case "ProcessType":
+		c.processType(m)
+	case "LowPriorityIO":
+		c.job.LowPriorityIO = yes
+	case "EnableGlobbing":
+		if yes {
+			c.add(Error, m.value.pos, m.key, "\"EnableGlobbing\" is refused: what the arguments are must not depend on which files there are; write them out")
+		}
 	}
 }
 
@@ -122,6 +137,41 @@ func (c *checker) account(m member) {
 	if _, err := parseID(m.value.text, named); err != nil {
 		c.add(Warning, m.value.pos, m.key, "%v; until then the job cannot be started", err)
 	}
+	c.rootOnly(m, "is not acted on: only root's registry starts programs as somebody else")
+}
+
+// rootOnly warns of a key for those whose registry is not root's.
+func (c *checker) rootOnly(m member, text string) {
 	c.job.RootOnly = append(c.job.RootOnly, Finding{Line: m.pos.line, Column: m.pos.column, Severity: Warning, Key: m.key,
-		Text: `key "` + m.key + `" is not acted on: only root's registry starts programs as somebody else`})
+		Text: fmt.Sprintf("key %q %s", m.key, text)})
+}
+
+// rootDirectory takes down where the job is locked in. Without the right to do
+// that the job must not run: it would see what it was not meant to.
+func (c *checker) rootDirectory(m member) {
+	if m.value.text == "" {
+		c.add(Error, m.value.pos, m.key, "%q is empty: give a path or remove the key", m.key)
+		return
+	}
+	c.job.RootDirectory = m.value.text
+	c.rootOnly(m, "keeps the job from being started: only root's registry can change the root folder")
+}
+
+// Values of ProcessType.
+const (
+	Background  = "Background"
+	standard    = "Standard"
+	adaptive    = "Adaptive"
+	interactive = "Interactive"
+)
+
+func (c *checker) processType(m member) {
+	switch m.value.text {
+	case Background, standard, interactive:
+		c.job.ProcessType = m.value.text
+	case adaptive:
+		c.add(Warning, m.value.pos, m.key, "\"ProcessType\" Adaptive is Standard here: no priority follows the messages")
+	default:
+		c.add(Error, m.value.pos, m.key, "\"ProcessType\" is %s, %s, %s or %s, not %s", Background, standard, adaptive, interactive, shorten(m.value.text))
+	}
 }

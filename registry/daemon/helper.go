@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,12 +33,19 @@ type order struct {
 	SoftLimits, HardLimits map[string]uint64
 	UserName, GroupName    string // "" if they stay
 	NoInitGroups           bool
+	Root                   string // of the file system, "" if it stays
+	LowIO                  bool   // others read and write first
+	Stop                   bool   // wait for a debugger
 }
+
+// backgroundNice is the priority of a job whose ProcessType is Background.
+const backgroundNice = 10
 
 // needsHelper says whether something is to be done between fork and exec, where
 // Go has no hook.
 func needsHelper(job *registry.Job) bool {
-	return job.Umask != nil || job.Nice != 0 || len(job.SoftLimits)+len(job.HardLimits) > 0 || changesUser(job)
+	return job.Umask != nil || job.Nice != 0 || len(job.SoftLimits)+len(job.HardLimits) > 0 || changesUser(job) ||
+		job.RootDirectory != "" || job.ProcessType == registry.Background || job.LowPriorityIO || job.WaitForDebugger
 }
 
 // changesUser says whether the job runs as somebody else, which only root's registry can do.
@@ -50,6 +58,10 @@ func orderFor(job *registry.Job, program, folder string) order {
 		Program: program, Folder: folder,
 		In: job.StandardInPath, Out: job.StandardOutPath, Err: job.StandardErrorPath,
 		Umask: job.Umask, Nice: job.Nice, SoftLimits: job.SoftLimits, HardLimits: job.HardLimits,
+		Root: job.RootDirectory, LowIO: job.LowPriorityIO, Stop: job.WaitForDebugger,
+	}
+	if job.ProcessType == registry.Background {
+		o.Nice, o.LowIO = cmp.Or(job.Nice, backgroundNice), true
 	}
 	if changesUser(job) {
 		o.UserName, o.GroupName, o.NoInitGroups = job.UserName, job.GroupName, job.NoInitGroups
@@ -59,8 +71,8 @@ func orderFor(job *registry.Job, program, folder string) order {
 
 // RunHelper is to be called first of all by the main function of a program that
 // is the Helper of Options. It returns at once, unless the process was started by
-// a registry to become a job: then it sets umask, priority, limits and user as
-// the job file says and executes the job's program, and never returns.
+// a registry to become a job: then it sets umask, priority, limits, root folder and
+// user as the job file says and executes the job's program, and never returns.
 func RunHelper() {
 	if len(os.Args) < 4 || os.Args[1] != helperArgument {
 		return
@@ -87,22 +99,35 @@ func (o *order) carryOut(arguments []string) error {
 			return fmt.Errorf("Nice %d: %w", o.Nice, err)
 		}
 	}
+	if o.LowIO {
+		if err := lowerIO(); err != nil {
+			return fmt.Errorf("low priority of I/O: %w", err)
+		}
+	}
 	env := os.Environ()
 	// Limits come last, as they may leave the helper itself too little; but to
 	// raise them needs root.
 	limited := o.UserName+o.GroupName != ""
+	var who *account
 	if limited {
-		who, err := findAccount(o)
-		if err != nil {
+		var err error
+		if who, err = findAccount(o); err != nil {
 			return err
 		}
 		if err := o.limit(); err != nil {
 			return err
 		}
+		env = who.addTo(env)
+	}
+	if o.Root != "" {
+		if err := unix.Chroot(o.Root); err != nil {
+			return fmt.Errorf("RootDirectory %q: %w", o.Root, err)
+		}
+	}
+	if limited {
 		if err := who.become(); err != nil {
 			return err
 		}
-		env = who.addTo(env)
 	}
 	if err := o.enter(); err != nil {
 		return err
@@ -111,6 +136,9 @@ func (o *order) carryOut(arguments []string) error {
 		if err := o.limit(); err != nil {
 			return err
 		}
+	}
+	if o.Stop {
+		unix.Kill(unix.Getpid(), unix.SIGSTOP)
 	}
 	return fmt.Errorf("cannot execute %q: %w", o.Program, syscall.Exec(o.Program, arguments, env))
 }

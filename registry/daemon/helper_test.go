@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -168,5 +169,87 @@ func TestAServiceBehindAHelper(t *testing.T) {
 	pid := c.pid("it serves")
 	if c.PID() != pid {
 		t.Errorf("the peer is pid %d, not %d", c.PID(), pid)
+	}
+}
+
+func TestLowPriorities(t *testing.T) {
+	for _, tt := range []struct {
+		why  string
+		j    registry.Job
+		want string
+	}{
+		{"the background is slow", registry.Job{ProcessType: registry.Background}, "10 best-effort: prio 7"},
+		{"as slow as the file says", registry.Job{ProcessType: registry.Background, Nice: 3}, "3 best-effort: prio 7"},
+		{"I/O alone", registry.Job{LowPriorityIO: true}, "0 best-effort: prio 7"},
+	} {
+		commands := "nice; ionice"
+		if runtime.GOOS != "linux" {
+			commands, tt.want = "nice", strings.Fields(tt.want)[0]
+		}
+		if got := output(t, &tt.j, commands); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.why, got, tt.want)
+		}
+	}
+}
+
+// The job's root folder has a shell in it and what that needs.
+func TestRootDirectory(t *testing.T) {
+	libraries, err := exec.Command("ldd", "/bin/sh").Output()
+	if os.Geteuid() != 0 || err != nil {
+		t.Skip("only root can change the root folder, and ldd says what a shell needs")
+	}
+	root := t.TempDir()
+	for _, path := range append(strings.Fields(string(libraries)), "/bin/sh") {
+		if !filepath.IsAbs(path) {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		must(t, err)
+		must(t, os.MkdirAll(filepath.Join(root, filepath.Dir(path)), 0o755))
+		must(t, os.WriteFile(filepath.Join(root, path), text, 0o755))
+	}
+	out := filepath.Join(root, "out")
+	must(t, os.WriteFile(out, nil, 0o600))
+	must(t, os.Chown(out, 65534, -1))
+	j := &registry.Job{
+		Label: "x", Program: "sh", Arguments: []string{"sh", "-c", "cd /; echo *; test -w / || echo not mine"}, RootDirectory: root,
+		UserName: "nobody", StandardOutPath: "/out", StandardErrorPath: "/out", Environment: map[string]string{"PATH": "/bin"},
+	}
+	if status := runToEnd(t, j); status != 0 {
+		t.Errorf("exit %d", status)
+	}
+	got, err := os.ReadFile(out)
+	if err != nil || !strings.HasPrefix(string(got), "bin lib") || !strings.HasSuffix(string(got), " out\nnot mine\n") {
+		t.Errorf("the folder, and the user, seen from inside: got %q, %v", got, err)
+	}
+}
+
+// The process stands still before its program begins, until somebody lets it go on.
+func TestWaitForDebugger(t *testing.T) {
+	j, out := script(t, "x", "echo began")
+	j.WaitForDebugger = true
+	own, child, err := bootstrapPair()
+	must(t, err)
+	defer own.Close()
+	ended := make(chan struct{})
+	p, err := spawn(j, surroundings{helper: self(t)}, child, func() { close(ended) })
+	child.Close()
+	must(t, err)
+	for {
+		var status unix.WaitStatus
+		if _, err := unix.Wait4(p.pid, &status, unix.WUNTRACED, nil); err == nil && status.Stopped() {
+			break
+		} else if err != nil && err != unix.EINTR {
+			t.Skipf("it was reaped elsewhere: %v", err)
+		}
+	}
+	if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(out.Fd()), Events: unix.POLLIN}}, 0); n > 0 {
+		t.Error("the program has begun")
+	}
+	p.signal(unix.SIGCONT)
+	readUntil(t, out, "began")
+	<-ended
+	if status := p.finish(); status != 0 {
+		t.Errorf("exit %d", status)
 	}
 }

@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/openxpc/openxpc/registry"
@@ -17,6 +19,7 @@ const demand = launch.Demand
 // job is a loaded job and its process, if it has one.
 type job struct {
 	file    *registry.Job
+	log     *slog.Logger // tells everything, if the file says Debug
 	machine launch.Machine
 	proc    *process
 	conn    *client     // the process's bootstrap connection
@@ -50,7 +53,7 @@ func (d *daemon) load(file *registry.Job) error {
 	if err := d.names.Declare(file.Label, file.MachServices); err != nil {
 		return fmt.Errorf("job %q: %w", file.Label, err)
 	}
-	j := &job{file: file, machine: launch.Machine{
+	j := &job{file: file, log: d.logOf(file), machine: launch.Machine{
 		Throttle: file.ThrottleInterval, ExitTimeout: cmp.Or(file.ExitTimeout, d.opts.exitTimeout), Once: file.LaunchOnlyOnce, Pace: d.opts.pace,
 	}}
 	j.stamps = stampsOf(file.WatchPaths)
@@ -61,9 +64,9 @@ func (d *daemon) load(file *registry.Job) error {
 	if j.looks() {
 		d.lookers[file.Label] = j
 	}
-	d.log.Info("loaded", "job", file.Label, "path", file.Path)
+	j.log.Info("loaded", "path", file.Path)
 	for _, w := range file.WarningsFor(d.uid) {
-		d.log.Warn(fmt.Sprintf("%s:%v", origin(file), w), "job", file.Label)
+		j.log.Warn(fmt.Sprintf("%s:%v", origin(file), w))
 	}
 	if file.RunAtLoad {
 		j.because = "run at load"
@@ -75,6 +78,24 @@ func (d *daemon) load(file *registry.Job) error {
 	d.startLooking()
 	return nil
 }
+
+// logOf is where what happens to a job is written. That of a job with Debug is,
+// whatever the daemon's level.
+func (d *daemon) logOf(file *registry.Job) *slog.Logger {
+	h := d.log.Handler()
+	if file.Debug {
+		h = everything{h}
+	}
+	return slog.New(h).With("job", file.Label)
+}
+
+// everything is a handler without a level.
+type everything struct{ slog.Handler }
+
+func (everything) Enabled(context.Context, slog.Level) bool { return true }
+
+func (e everything) WithAttrs(a []slog.Attr) slog.Handler { return everything{e.Handler.WithAttrs(a)} }
+func (e everything) WithGroup(name string) slog.Handler   { return everything{e.Handler.WithGroup(name)} }
 
 func origin(file *registry.Job) string {
 	if file.Path == "" {
@@ -93,7 +114,10 @@ func (d *daemon) unload(j *job, why string) {
 
 // tell gives the job's machine an event and carries out what it decides.
 func (d *daemon) tell(j *job, ev launch.Event) {
-	for _, e := range j.machine.Step(d.now(), ev) {
+	before := j.machine.State()
+	effects := j.machine.Step(d.now(), ev)
+	j.log.Debug("step", "event", ev, "from", before, "to", j.machine.State(), "effects", effects)
+	for _, e := range effects {
 		switch e.Kind {
 		case launch.Start:
 			d.tell(j, d.start(j))
@@ -108,7 +132,7 @@ func (d *daemon) tell(j *job, ev launch.Event) {
 		case launch.Terminate:
 			d.stop(j)
 		case launch.Kill:
-			d.log.Warn("did not end in time, killing it", "job", j.file.Label, "pid", j.proc.pid)
+			j.log.Warn("did not end in time, killing it", "pid", j.proc.pid)
 			j.proc.kill()
 		case launch.Remove:
 			d.remove(j)
@@ -128,14 +152,14 @@ func (d *daemon) start(j *job) launch.Event {
 	switch {
 	case j.failure == nil:
 		j.runs++
-		d.log.Info("started", "job", j.file.Label, "pid", j.proc.pid, "because", j.because)
+		j.log.Info("started", "pid", j.proc.pid, "because", j.because)
 		j.answerKicked(nil)
 		return launch.Started
 	case errors.Is(j.failure, errNoRoom):
-		d.log.Warn("cannot start now", "job", j.file.Label, "error", j.failure)
+		j.log.Warn("cannot start now", "error", j.failure)
 		return launch.Delayed
 	}
-	d.log.Error("cannot start", "job", j.file.Label, "error", j.failure)
+	j.log.Error("cannot start", "error", j.failure)
 	j.answerKicked(notRunning("job %q: %v", j.file.Label, j.failure))
 	return launch.Failed
 }
@@ -176,21 +200,34 @@ func (d *daemon) exited(j *job, p *process) {
 	if err := p.failed; err != nil {
 		j.failure = err
 		j.runs--
-		d.log.Error("cannot start", "job", j.file.Label, "pid", p.pid, "error", err)
+		j.log.Error("cannot start", "pid", p.pid, "error", err)
 		d.tell(j, launch.Failed)
 		return
 	}
 	j.exited, j.status = true, status
-	d.log.Info("exited", "job", j.file.Label, "pid", p.pid, "status", j.status)
+	j.log.Info("exited", "pid", p.pid, "status", j.status)
 	if j.file.LaunchOnlyOnce && j.farther == "" {
 		j.farther = "it is launched only once, and has ended"
 	}
 	d.consider(j)
 	d.tell(j, launch.Exited)
+	d.resetNames(j)
 	if j.again {
 		j.again = false
 		j.reason("path changed")
 		d.tell(j, launch.Run)
+	}
+}
+
+// resetNames ends the names that do not outlive a process of the job: their
+// clients are told, those who wait are turned away, and who looks one up gets a
+// new socket (R216).
+func (d *daemon) resetNames(j *job) {
+	if d.jobs[j.file.Label] != j {
+		return
+	}
+	for _, name := range j.file.ResetAtClose {
+		d.apply(d.names.Reset(name, fmt.Sprintf("job %s has ended, and the name is reset", j.file.Label)))
 	}
 }
 
@@ -237,7 +274,7 @@ func (d *daemon) refuse(j *job) {
 // remove forgets the job and tells everybody who is to know.
 func (d *daemon) remove(j *job) {
 	if p := j.proc; p != nil {
-		d.log.Error("does not end, going on without it", "job", j.file.Label, "pid", p.pid)
+		j.log.Error("does not end, going on without it", "pid", p.pid)
 		d.forgetProcess(j)
 		p.abandon()
 	}
@@ -247,7 +284,7 @@ func (d *daemon) remove(j *job) {
 	for _, set := range []jobSet{d.jobs, d.dependents, d.lookers} {
 		delete(set, j.file.Label)
 	}
-	d.log.Info("unloaded", "job", j.file.Label)
+	j.log.Info("unloaded")
 	for _, f := range j.removed {
 		f()
 	}

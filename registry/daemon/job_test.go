@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,5 +147,60 @@ func TestAJobThatDoesNotListenToSIGTERM(t *testing.T) {
 	}
 	if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
 		t.Errorf("it was not killed: %v", err)
+	}
+}
+
+// A name that is reset does not outlive a process of its job: launchd's clients
+// see the end of their port, ours the end of the name (R216).
+func TestResetAtClose(t *testing.T) {
+	j := service(t, "echo", "echo", nil)
+	j.ResetAtClose = j.MachServices
+	s := serve(t, Options{Jobs: []*registry.Job{j}})
+	c := s.connect("com.example.echo", 0)
+	first := c.pid("it serves")
+	c.ask("", "exit")
+	c.wantEvent("the process has ended", xpc.ErrConnectionInterrupted)
+	c.wantEvent("and the name with it", xpc.ErrConnectionInvalid)
+	if why := c.InvalidationReason(); !strings.Contains(why, "the name is reset") {
+		t.Errorf("the client is told why: %q", why)
+	}
+	if second := s.connect("com.example.echo", 0).pid("who looks it up again finds it"); second == first {
+		t.Errorf("pid %d again", first)
+	}
+}
+
+// A name that is hidden until check-in is found while a process serves it (R216).
+func TestHideUntilCheckIn(t *testing.T) {
+	j := service(t, "echo", "echo", nil)
+	j.HideUntilCheckIn = j.MachServices
+	s := serve(t, Options{Jobs: []*registry.Job{j}})
+	c := s.connect("com.example.echo", 0)
+	c.wantEvent("nobody serves it, so it does not exist", xpc.ErrConnectionInvalid)
+	if _, code := s.tool(bootstrap.OpUnload, map[string]string{bootstrap.KeyLabel: "echo"}); code != 0 {
+		t.Fatal(code)
+	}
+	j.RunAtLoad = true
+	s = serve(t, Options{Jobs: []*registry.Job{j}})
+	for s.ctx.Err() == nil {
+		reply, _ := s.tool(bootstrap.OpLookUp, map[string]string{bootstrap.KeyName: "com.example.echo"})
+		if reply.Get(bootstrap.KeyEndpoint) != nil {
+			break
+		}
+	}
+	c = s.connect("com.example.echo", 0)
+	c.pid("it has checked in")
+	c.ask("", "exit")
+	c.wantEvent("who knows it keeps it", xpc.ErrConnectionInterrupted)
+	c.pid("and launches it again")
+}
+
+// The log of a job with Debug is complete, whatever the daemon's level.
+func TestDebugLogsEverything(t *testing.T) {
+	var out strings.Builder
+	d := &daemon{log: slog.New(slog.NewTextHandler(&out, nil))}
+	d.logOf(&registry.Job{Label: "plain"}).Debug("step")
+	d.logOf(&registry.Job{Label: "watched", Debug: true}).Debug("step")
+	if got := out.String(); !strings.Contains(got, "job=watched") || strings.Contains(got, "job=plain") {
+		t.Errorf("got %q", got)
 	}
 }

@@ -27,7 +27,7 @@ func (d *daemon) loadRequest(r *call) error {
 	if err := d.notAllowed(r.from, loadJob, "load"); err != nil {
 		return err
 	}
-	file, err := requestedJob(r.m)
+	file, err := d.requestedJob(r.m)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (d *daemon) loadRequest(r *call) error {
 	return nil
 }
 
-func requestedJob(m *xpc.Dictionary) (*registry.Job, error) {
+func (d *daemon) requestedJob(m *xpc.Dictionary) (*registry.Job, error) {
 	path := m.GetString(bootstrap.KeyPath)
 	if path != "" && !filepath.IsAbs(path) {
 		return nil, badRequest("the job file's path %q is not absolute", path)
@@ -59,7 +59,7 @@ func requestedJob(m *xpc.Dictionary) (*registry.Job, error) {
 	if path == "" {
 		return nil, badRequest("a load needs %q or %q", bootstrap.KeyPath, bootstrap.KeyDocument)
 	}
-	file, err := registry.LoadJob(path)
+	file, err := registry.LoadTrusted(path, d.uid)
 	if err != nil {
 		return nil, asBadJob(err)
 	}

@@ -47,12 +47,12 @@ func TestTools(t *testing.T) {
 	s := serve(t, Options{})
 	dir := t.TempDir()
 	path := filepath.Join(dir, "echo.json")
-	must(t, os.WriteFile(path, []byte(`{"Label":"echo","Program":"prog","Debug":1,"MachServices":{"com.example.echo":true},"EnvironmentVariables":{"A":"b"}}`), 0o600))
+	must(t, os.WriteFile(path, []byte(`{"Label":"echo","Program":"prog","ServiceIPC":1,"MachServices":{"com.example.echo":true},"EnvironmentVariables":{"A":"b"}}`), 0o600))
 	reply, code := s.tool(bootstrap.OpLoad, map[string]string{bootstrap.KeyPath: path})
 	if code != 0 || reply.GetString(bootstrap.KeyLabel) != "echo" {
 		t.Fatalf("load: %v", reply)
 	}
-	if w := reply.GetArray(bootstrap.KeyWarnings); w.Count() != 1 || !strings.HasPrefix(w.GetString(0), path+`:1:34: key "Debug" is not acted on`) {
+	if w := reply.GetArray(bootstrap.KeyWarnings); w.Count() != 1 || !strings.HasPrefix(w.GetString(0), path+`:1:34: key "ServiceIPC" is not acted on`) {
 		t.Errorf("what has no effect is said: %v", w)
 	}
 	refusals := []struct {

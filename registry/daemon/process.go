@@ -53,7 +53,7 @@ func spawn(job *registry.Job, s surroundings, child *os.File, exited func()) (*p
 	if job.EnableTransactions {
 		env = append(env, bootstrap.EnvTransactions+"=1")
 	}
-	program, err := find(job.Program, env)
+	program, err := find(job.Program, job.RootDirectory, env)
 	if err != nil {
 		return nil, fmt.Errorf("cannot execute %q: %w", job.Program, err)
 	}
@@ -139,10 +139,11 @@ func environment(own []string, job map[string]string, registryPath string) []str
 }
 
 // find looks a bare word up in the job's PATH, and checks what it found: a
-// program that is not there costs no fork.
-func find(program string, env []string) (string, error) {
+// program that is not there costs no fork. root is the job's root folder; the path
+// is one that is good inside.
+func find(program, root string, env []string) (string, error) {
 	if strings.Contains(program, "/") {
-		return program, executable(program)
+		return program, executable(filepath.Join(root, program))
 	}
 	for _, kv := range env {
 		path, ok := strings.CutPrefix(kv, "PATH=")
@@ -150,7 +151,7 @@ func find(program string, env []string) (string, error) {
 			continue
 		}
 		for _, dir := range filepath.SplitList(path) {
-			if full := filepath.Join(dir, program); filepath.IsAbs(full) && executable(full) == nil {
+			if full := filepath.Join(dir, program); filepath.IsAbs(full) && executable(filepath.Join(root, full)) == nil {
 				return full, nil
 			}
 		}

@@ -39,3 +39,13 @@ func start(cmd *exec.Cmd, exited func()) (*process, error) {
 	}()
 	return p, nil
 }
+
+// lowerIO has the calling thread, and what it executes, read and write when
+// others do not want to: the lowest of the ordinary priorities of ioprio_set(2).
+func lowerIO() error {
+	const process, bestEffort, lowest = 1, 2 << 13, 7
+	if _, _, errno := syscall.Syscall(unix.SYS_IOPRIO_SET, process, 0, bestEffort|lowest); errno != 0 {
+		return errno
+	}
+	return nil
+}

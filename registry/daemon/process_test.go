@@ -27,7 +27,7 @@ func TestFind(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(dir, "prog"), []byte("#!/bin/sh\n"), 0o755))
 	must(t, os.WriteFile(filepath.Join(dir, "text"), nil, 0o644))
 	env := []string{"PATH=relative:/none:" + dir}
-	if got, err := find("prog", env); err != nil || got != filepath.Join(dir, "prog") {
+	if got, err := find("prog", "", env); err != nil || got != filepath.Join(dir, "prog") {
 		t.Errorf("a bare word is looked for in the job's PATH: %q, %v", got, err)
 	}
 	for program, want := range map[string]string{
@@ -36,12 +36,12 @@ func TestFind(t *testing.T) {
 		filepath.Join(dir, "sub"): "no such file or directory",
 		dir:                       "is a directory",
 	} {
-		if _, err := find(program, env); err == nil || err.Error() != want {
+		if _, err := find(program, "", env); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", program, err, want)
 		}
 	}
 	// Root may execute what has no x bit for anybody? No: nobody may.
-	if _, err := find(filepath.Join(dir, "text"), env); !errors.Is(err, unix.EACCES) {
+	if _, err := find(filepath.Join(dir, "text"), "", env); !errors.Is(err, unix.EACCES) {
 		t.Errorf("a file that is no program: got %v", err)
 	}
 }

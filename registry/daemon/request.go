@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/openxpc/openxpc/registry"
 	"github.com/openxpc/openxpc/registry/internal/namespace"
@@ -123,7 +124,7 @@ func badRequest(format string, args ...any) error {
 // lookUp gives the caller the name's endpoint and subscribes it to the name's end.
 func (d *daemon) lookUp(r *call) error {
 	name := r.m.GetString(bootstrap.KeyName)
-	if d.hidden(r.from, name) {
+	if d.hidden(r.from, name) || d.notYet(name) {
 		return namespace.Unknown(name)
 	}
 	changes, err := d.names.LookUp(r.from.id, name)
@@ -137,6 +138,13 @@ func (d *daemon) lookUp(r *call) error {
 	}
 	r.out.Set(bootstrap.KeyEndpoint, s.endpoint)
 	return nil
+}
+
+// notYet says of a name whose job wants it so that nobody serves it now (R216).
+func (d *daemon) notYet(name string) bool {
+	info, _ := d.names.Get(name)
+	j := d.jobs[info.Job]
+	return j != nil && !info.Active && slices.Contains(j.file.HideUntilCheckIn, name)
 }
 
 // checkIn hands the name's listening socket over to the caller.

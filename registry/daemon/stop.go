@@ -49,12 +49,12 @@ func (d *daemon) answered(j *job, o xpc.Object) {
 	m, ok := o.(*xpc.Dictionary)
 	switch {
 	case !ok || m.Get(bootstrap.KeyIdle) == nil:
-		d.log.Info("does not say whether it is idle, sending SIGTERM", "job", j.file.Label, "pid", j.proc.pid)
+		j.log.Info("does not say whether it is idle, sending SIGTERM", "pid", j.proc.pid)
 		j.proc.signal(unix.SIGTERM)
 	case m.GetBool(bootstrap.KeyIdle):
-		d.log.Info("is idle, killing it", "job", j.file.Label, "pid", j.proc.pid)
+		j.log.Info("is idle, killing it", "pid", j.proc.pid)
 		j.proc.kill()
 	default:
-		d.log.Info("ends after its last transaction", "job", j.file.Label, "pid", j.proc.pid)
+		j.log.Info("ends after its last transaction", "pid", j.proc.pid)
 	}
 }

@@ -277,6 +277,17 @@ func (t *Table) JobEnded(job string) []Change {
 	return out
 }
 
+// Reset ends a declared name as if its job were unloaded, and declares it anew.
+func (t *Table) Reset(name, reason string) []Change {
+	e := t.entries[name]
+	if e == nil || e.job == "" {
+		return nil
+	}
+	out := t.remove(e, reason)
+	t.add(&entry{name: name, job: e.job})
+	return out
+}
+
 // Names lists the names that job declares, sorted; "" lists the ad-hoc ones.
 func (t *Table) Names(job string) []string {
 	var out []string
