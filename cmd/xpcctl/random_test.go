@@ -5,6 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -26,8 +27,12 @@ func TestRandomCommandLines(t *testing.T) {
 	if testing.Short() {
 		calls = 1000
 	}
+	xpcd, err := exec.LookPath("xpcd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", filepath.Dir(xpcd)) // run, submit and debug find no other command, and so run none
 	live := serveEcho(t)
-	t.Setenv("PATH", t.TempDir()) // run finds no command, and so runs none
 	t.Setenv(bootstrap.EnvRegistry, "")
 	t.Chdir(randomFiles(t))
 	r := rand.New(rand.NewPCG(1, 2))
@@ -99,13 +104,13 @@ var (
 	randomCommands = []string{
 		"bootstrap", "bootout", "list", "print", "status", "call", "send", "ping", "error", "validate", "version",
 		"blame", "kickstart", "kill", "debug", "submit", "enable", "disable", "print-disabled", "remove", "managername",
-		"manageruid", "managerpid", "completion", "help", "run", "call", "call", "send", "validate", "cal", "", "\xff", "\x1b[2J",
+		"manageruid", "managerpid", "logs", "procinfo", "doctor", "completion", "help", "run", "call", "call", "send", "validate", "cal", "", "\xff", "\x1b[2J",
 	}
 	randomFlags = []string{
 		"-j", "--json", "--json=maybe", "-q", "--timeout", "--timeout=1ms", "--timeout=-1s", "--timeout=soon", "--timeout=1h",
 		"--timeout=99999999999999999999h", "--registry", "--registry=", "--registry=none", "--registry=\xff", "--long", "-l",
 		"--echo", "--count", "--count=1", "--count=-5", "--count=99999999999999999999", "--job", "--job=bad.json", "-h", "--help",
-		"-x", "-\xff", "--", "---", "-", "--=", "-k", "-p", "-p=", "-l=com.example.good",
+		"-x", "-\xff", "--", "---", "-", "--=", "-k", "-p", "-n=1", "-n=-1", "-n=99999999999999999999", "-p=", "-l=com.example.good",
 		"--label", "--environment", "--environment=A=b", "--environment=\xff", "--stdout=/none/out", "--program=none", "--no\npe", "--n\x1bpe=5", "-jq", "-jx",
 	}
 	randomNames = []string{

@@ -72,6 +72,7 @@ Exit codes: 0 success, 1 any other error, 2 no registry, 3 no such name,
 		t.runCommand(), t.bootstrapCommand(), t.bootoutCommand(), t.listCommand(), t.printCommand(),
 		t.blameCommand(), t.kickstartCommand(), t.killCommand(), t.debugCommand(), t.submitCommand(),
 		t.enableCommand(), t.disableCommand(), t.printDisabledCommand(),
+		t.logsCommand(), t.procinfoCommand(), t.doctorCommand(),
 		t.statusCommand(), t.callCommand(), t.sendCommand(), t.listenCommand(), t.pingCommand(),
 		t.waitCommand(), t.errorCommand(), t.validateCommand(), t.versionCommand(), t.completionCommand(),
 	)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -189,7 +188,10 @@ func (g target) describe(ctx context.Context, conn *xpc.Connection) (*xpc.Dictio
 		reply, err = askOn(ctx, conn, request(bootstrap.OpPrint, bootstrap.KeyName, label))
 	}
 	if errors.As(err, &no) && no.code == bootstrap.UnknownService {
-		no.reason = fmt.Sprintf("no job has the label or the name %q; xpcctl list shows what is loaded", cmp.Or(g.name, g.text))
+		no.reason = fmt.Sprintf("no job has the label or the name %q; xpcctl list shows what is loaded", g.text)
+		if g.domain != "" {
+			no.reason = fmt.Sprintf("%q: no job there has this label or name; xpcctl list shows what is loaded", g.text)
+		}
 	}
 	if err != nil {
 		return nil, err
