@@ -26,6 +26,9 @@ type Frame struct {
 	Body  []byte
 	Files []*Descriptor
 
+	// Beside is, of a sent frame, how many bytes it counts for in Queued beside its
+	// header and Body, until all of it is written.
+	Beside int
 	// Owned says, of a received frame, that Body is never used again by the connection.
 	Owned bool
 	// Identify asks, of a sent frame, that the kernel attach this process's credentials.

@@ -33,6 +33,7 @@ type segment struct {
 	files    []*Descriptor
 	identify bool
 	frames   uint64
+	beside   int // what it counts for, too
 	pooled   bool
 }
 
@@ -41,7 +42,7 @@ func (s *segment) size() int { return len(s.head) + len(s.body) }
 // outbox gathers frames in order and has one goroutine at a time write them.
 type outbox struct {
 	conn   *Conn
-	queued atomic.Int64 // bytes appended and not yet written
+	queued atomic.Int64 // bytes appended and not yet written, those beside frames too
 
 	mu       sync.Mutex // guards the rest; never held across I/O or a close
 	segs     []segment
@@ -96,8 +97,9 @@ func (c *Conn) Append(f *Frame) (kept bool) {
 	}
 	s.identify = s.identify || f.Identify
 	s.frames++
+	s.beside += f.Beside
 	w.appended++
-	w.queued.Add(int64(HeaderSize + len(f.Body)))
+	w.queued.Add(int64(HeaderSize + len(f.Body) + f.Beside))
 	w.mu.Unlock()
 	return kept
 }
@@ -325,6 +327,7 @@ func (w *outbox) settle(batch []segment, left, sent int, err error, own bool) (m
 	rest := batch[left:]
 	for i := range left {
 		w.written += batch[i].frames
+		w.queued.Add(-int64(batch[i].beside))
 		batch[i].recycle()
 	}
 	var dropped []*Descriptor
