@@ -33,6 +33,7 @@ var allowed = []struct {
 	{"xpc/wire", nil},
 	{"xpc/bootstrap", nil},
 	{"xpc/internal/lifecycle", nil},
+	{"xpc/internal/memory", nil},
 	{"xpc", []string{"credentials", "credentials/requirement", "transport", "xpc/wire", "xpc/bootstrap", "xpc/internal/..."}},
 	{"registry/internal/namespace", []string{"xpc/bootstrap"}},
 	{"registry/internal/launch", []string{"xpc/bootstrap"}},

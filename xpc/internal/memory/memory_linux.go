@@ -1,0 +1,105 @@
+package memory
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+const populate = unix.MAP_POPULATE
+
+// constant are the seals of what can be mapped: nobody can ever change it again.
+const constant = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+
+// fixed are the seals of what is shared: it keeps its size, so that no mapping of
+// it loses its memory.
+const fixed = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW
+
+const (
+	sealable = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	noExec   = 8 // MFD_NOEXEC_SEAL, since Linux 6.3; where it exists it may be demanded
+)
+
+// memfdFlags are those that this kernel takes, 0 if it makes no such files.
+var memfdFlags = sync.OnceValue(func() int {
+	for _, flags := range []int{sealable | noExec, sealable} {
+		if fd, err := unix.MemfdCreate("xpc", flags); err == nil {
+			unix.Close(fd)
+			return flags
+		}
+	}
+	return 0
+})
+
+func canSeal() bool { return memfdFlags() != 0 }
+
+func newMemory() (int, error) {
+	fd, err := unix.MemfdCreate("xpc", memfdFlags())
+	return fd, os.NewSyscallError("memfd_create", err)
+}
+
+// createSealable is Create.
+func createSealable(n int, u Use) (int, error) {
+	fd, err := newMemory()
+	if err != nil {
+		return -1, err
+	}
+	if err = reserve(fd, n); err == nil && u == ToShare {
+		err = addSeals(fd, fixed)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("there is no room for %d bytes of shared memory: %w", n, err)
+	}
+	return fd, nil
+}
+
+// Seal makes a file constant. Nothing may be mapped to write to it.
+func Seal(fd int) error { return addSeals(fd, constant) }
+
+func addSeals(fd, seals int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals|unix.F_SEAL_SEAL)
+	return os.NewSyscallError("fcntl", err)
+}
+
+func reserve(fd, n int) error {
+	for {
+		err := unix.Fallocate(fd, 0, 0, int64(n))
+		if err != unix.EINTR {
+			return os.NewSyscallError("fallocate", err)
+		}
+	}
+}
+
+// Check says whether a file that somebody sent has n bytes of memory, and whether
+// it may be mapped for this use; else it can be read with Read. It never waits
+// for whoever may be behind the file: seals are asked for first, which only
+// memory has.
+func Check(fd, n int, u Use) (mappable bool, err error) {
+	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	if err != nil {
+		return false, errors.New("the descriptor is not shared memory")
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil || int64(fs.Type) != unix.TMPFS_MAGIC {
+		return false, errors.New("the memory is of a kind that cannot be relied on, such as huge pages")
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return false, os.NewSyscallError("fstat", err)
+	}
+	switch {
+	case st.Size < int64(n):
+		return false, ErrShort
+	case st.Blocks*512 < int64(n):
+		return false, errors.New("the memory has holes: to read it would take memory of the reader's")
+	}
+	want := constant
+	if u == ToShare {
+		want = unix.F_SEAL_SHRINK
+	}
+	return seals&want == want || u == ToShare && !Seals(), nil
+}

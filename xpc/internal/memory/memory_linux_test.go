@@ -1,0 +1,92 @@
+package memory
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestWhatASenderMayTry: each file of a hostile sender is refused or copied.
+func TestWhatASenderMayTry(t *testing.T) {
+	const n = 64 << 10
+	memfd := func(flags int) int {
+		fd, err := unix.MemfdCreate("hostile", unix.MFD_CLOEXEC|flags)
+		if err != nil {
+			t.Skipf("memfd_create: %v", err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		return fd
+	}
+	filled := func(seals int) int {
+		fd := memfd(unix.MFD_ALLOW_SEALING)
+		if err := writeAll(fd, make([]byte, n)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+			t.Fatal(err)
+		}
+		return fd
+	}
+	for name, does := range map[string]struct {
+		file    func() int
+		refused string // "" is: copied
+	}{
+		"no seals":                     {func() int { return filled(0) }, ""},
+		"not sealed against shrinking": {func() int { return filled(unix.F_SEAL_GROW | unix.F_SEAL_WRITE) }, ""},
+		"not sealed against writing":   {func() int { return filled(unix.F_SEAL_GROW | unix.F_SEAL_SHRINK) }, ""},
+		"sealed against later mappings only": {func() int {
+			return filled(unix.F_SEAL_GROW | unix.F_SEAL_SHRINK | unix.F_SEAL_FUTURE_WRITE)
+		}, ""},
+		"holes, sealed": {func() int {
+			fd := memfd(unix.MFD_ALLOW_SEALING)
+			unix.Ftruncate(fd, 1<<40)
+			Seal(fd)
+			return fd
+		}, "holes"},
+		"on a disk": {func() int {
+			f, err := os.Create(filepath.Join(t.TempDir(), "f"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { f.Close() })
+			f.Write(make([]byte, n))
+			return int(f.Fd())
+		}, "not shared memory"},
+		"a device": {func() int {
+			f, err := os.Open("/dev/zero")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { f.Close() })
+			return int(f.Fd())
+		}, "not shared memory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mappable, err := Check(does.file(), n, ToRead)
+			switch {
+			case mappable:
+				t.Error("it would be mapped, and could be changed or taken away")
+			case does.refused == "" && err != nil:
+				t.Errorf("got %v, want that it is copied", err)
+			case does.refused != "" && (err == nil || !strings.Contains(err.Error(), does.refused)):
+				t.Errorf("got %v, want an error with %q", err, does.refused)
+			}
+		})
+	}
+	t.Run("huge pages", func(t *testing.T) {
+		fd := memfd(unix.MFD_ALLOW_SEALING | unix.MFD_HUGETLB)
+		unix.Ftruncate(fd, 2<<20)
+		Seal(fd)
+		if _, err := Check(fd, n, ToRead); err == nil || !strings.Contains(err.Error(), "huge pages") {
+			t.Errorf("got %v: huge pages can be sealed and still end their reader", err)
+		}
+	})
+	t.Run("shared and not sealed", func(t *testing.T) {
+		if ok, err := Check(filled(0), n, ToShare); ok || err != nil {
+			t.Errorf("got %v %v: it can be shrunk under its reader", ok, err)
+		}
+	})
+}

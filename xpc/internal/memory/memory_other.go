@@ -1,0 +1,42 @@
+//go:build unix && !linux
+
+package memory
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const populate = 0
+
+func canSeal() bool { return false }
+
+var errNoSeals = errors.New("this system cannot seal memory")
+
+func newMemory() (int, error) { return -1, errNoSeals }
+
+func createSealable(int, Use) (int, error) { return -1, errNoSeals }
+
+// Seal fails where nothing can be sealed.
+func Seal(int) error { return errNoSeals }
+
+func reserve(fd, n int) error { return os.NewSyscallError("ftruncate", unix.Ftruncate(fd, int64(n))) }
+
+// Check says whether a file that somebody sent has n bytes, and whether it may be
+// mapped for this use; else it can be read with Read. Nothing is sealed here, so
+// data is always copied, and shared memory relies on its other users.
+func Check(fd, n int, u Use) (mappable bool, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return false, os.NewSyscallError("fstat", err)
+	}
+	if uint32(st.Mode)&unix.S_IFMT != unix.S_IFREG {
+		return false, errors.New("the descriptor is not shared memory")
+	}
+	if st.Size < int64(n) {
+		return false, ErrShort
+	}
+	return u == ToShare, nil
+}
