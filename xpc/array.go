@@ -184,10 +184,10 @@ func (a *Array) AppendDate(v int64) { a.add(value{kind: TypeDate, num: uint64(v)
 func (a *Array) GetDate(i int) int64 { return int64(a.at(i).scalar(TypeDate)) }
 
 // SetData sets the value at i to data, which is copied; nil is empty data.
-func (a *Array) SetData(i int, v []byte) { a.put(i, value{kind: TypeData, str: string(v)}) }
+func (a *Array) SetData(i int, v []byte) { a.put(i, dataValue(v)) }
 
 // AppendData adds data at the end, which is copied; nil is empty data.
-func (a *Array) AppendData(v []byte) { a.add(value{kind: TypeData, str: string(v)}) }
+func (a *Array) AppendData(v []byte) { a.add(dataValue(v)) }
 
 // GetData is the data at i, not a copy: it must not be written to (R25); nil by default, and never nil for data that is there.
 func (a *Array) GetData(i int) []byte { return a.at(i).data() }

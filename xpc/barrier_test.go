@@ -2,6 +2,7 @@ package xpc
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -33,7 +34,7 @@ func TestBarrierAtEachMoment(t *testing.T) {
 // big is a message that fills a good part of what a socket holds.
 func big(name string) *Dictionary {
 	m := saying(name)
-	m.SetData("data", make([]byte, 150<<10))
+	m.SetString("text", strings.Repeat("x", 150<<10)) // long data would not go through the socket
 	return m
 }
 

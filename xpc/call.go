@@ -38,13 +38,13 @@ func (c *Connection) pack(m *Dictionary) (*outgoing, error) {
 		misuse("a message must be a dictionary.")
 	}
 	o := newOutgoing()
-	body, files, err := encodeMessage(o.memory, m, c.sendLimits.Load())
+	body, files, shared, err := encodeShared(o.memory, m, c.sendLimits.Load())
 	o.memory = body[:0]
 	if err != nil {
 		o.recycle()
 		return nil, err
 	}
-	o.frame.Kind, o.frame.Body, o.frame.Files = frameMessage, body, files
+	o.frame.Kind, o.frame.Body, o.frame.Files, o.frame.Beside = frameMessage, body, files, shared
 	return o, nil
 }
 
@@ -55,6 +55,11 @@ func (c *Connection) agreeLimits() {
 	if l := c.link; l != nil && l.greeted {
 		lim.MaxMessageSize = min(lim.MaxMessageSize, l.limits.maxMessage)
 		lim.MaxDescriptors = min(lim.MaxDescriptors, l.limits.maxDescriptors)
+		lim.MaxSharedSize = min(lim.MaxSharedSize, l.limits.maxShared)
+	} else {
+		// Perhaps the other side knows nothing of shared data: only what cannot go
+		// otherwise is sent on trust.
+		lim.SharedDataFrom = max(lim.SharedDataFrom, lim.MaxMessageSize/2)
 	}
 	if lim == *c.limits {
 		c.sendLimits.Store(c.limits)

@@ -202,7 +202,7 @@ func newConnection(k lifecycle.Kind, name string, o origin, q *Queue) *Connectio
 		peer:    credentials.Unknown(),
 		rare:    &nothingRare,
 	}
-	c.sendLimits.Store(&defaultLimits)
+	c.sendLimits.Store(&unsureLimits)
 	return c
 }
 

@@ -4,12 +4,31 @@ import "unsafe"
 
 // Data is a run of bytes (xpc_data_create). It never changes after it was made,
 // and any number of goroutines may read it. A nil *Data has no bytes.
+//
+// Data of 128 KiB and more is laid in memory of its own, which the receiver of a
+// message maps (R22): where it lies cannot be told from the outside. Received data
+// that is sent on is neither copied nor mapped again.
 type Data struct {
-	bytes string // a string, because data lies in containers unboxed, as strings do
+	bytes  string  // a string, because data lies in containers unboxed, as strings do
+	shared *region // in place of bytes; nil mostly
 }
 
-// NewData copies b, which may be nil for empty data (R20).
-func NewData(b []byte) *Data { return &Data{string(b)} }
+// NewData copies b, which may be nil for empty data (R20). See [NewSharedData] for
+// data that need not be copied at all.
+func NewData(b []byte) *Data {
+	v := dataValue(b)
+	return v.object().(*Data)
+}
+
+// dataValue copies b, once: to where a message can carry it from.
+func dataValue(b []byte) value {
+	if len(b) >= sharedDataFrom {
+		if r := regionOf(b); r != nil {
+			return value{kind: TypeData, obj: &Data{shared: r}}
+		}
+	}
+	return value{kind: TypeData, str: string(b)}
+}
 
 // Type is TypeData.
 func (d *Data) Type() Type { return TypeData }
@@ -19,15 +38,23 @@ func (d *Data) Len() int {
 	if d == nil {
 		return 0
 	}
+	if d.shared != nil {
+		return d.shared.size
+	}
 	return len(d.bytes)
 }
 
 // Bytes is the data itself, not a copy (xpc_data_get_bytes_ptr): it must not be
 // written to (R25), and may be kept for as long as the caller likes. Received
-// data shares the memory of its whole message. It is nil for a nil *Data only.
+// data shares the memory of its whole message, or lies in memory of its own, which
+// is mapped with the first call and stays mapped while somebody holds the Data or a
+// part of its bytes. It is nil for a nil *Data only.
 func (d *Data) Bytes() []byte {
 	if d == nil {
 		return nil
+	}
+	if d.shared != nil {
+		return d.shared.bytes()
 	}
 	return bytesOf(d.bytes)
 }
@@ -36,10 +63,10 @@ func (d *Data) Bytes() []byte {
 // and returns how much that was (xpc_data_get_bytes, R23). An offset beyond the
 // end, or below zero, copies nothing.
 func (d *Data) CopyBytes(off int, dst []byte) int {
-	if d == nil || off < 0 || off >= len(d.bytes) {
+	if d == nil || off < 0 || off >= d.Len() {
 		return 0
 	}
-	return copy(dst, d.bytes[off:])
+	return copy(dst, d.Bytes()[off:])
 }
 
 // String is Description(d).

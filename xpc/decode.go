@@ -1,9 +1,11 @@
 package xpc
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/openxpc/openxpc/transport"
+	"github.com/openxpc/openxpc/xpc/internal/memory"
 	"github.com/openxpc/openxpc/xpc/wire"
 )
 
@@ -17,11 +19,13 @@ func decodeMessage(d *Dictionary, body []byte, files []*transport.Descriptor, li
 	return fds, err
 }
 
-// decodeCounted is decodeMessage and says how many values the message holds.
-func decodeCounted(d *Dictionary, body []byte, files []*transport.Descriptor, lim *Limits) (fds []*FD, values int, err error) {
+// decodeCounted is decodeMessage and says what the message's values, descriptors
+// and shared bytes count for.
+func decodeCounted(d *Dictionary, body []byte, files []*transport.Descriptor, lim *Limits) (fds []*FD, cost int, err error) {
 	dec := decoder{
 		c:     wire.NewCursor(body, len(files), wire.Limits{Depth: lim.MaxDepth, Elements: lim.MaxElements}),
 		files: files,
+		lim:   lim,
 	}
 	if err := dec.message(d, len(body), lim); err != nil {
 		for _, f := range files {
@@ -30,15 +34,17 @@ func decodeCounted(d *Dictionary, body []byte, files []*transport.Descriptor, li
 		d.entries, d.slots, d.kin.holds = nil, nil, false
 		return nil, 0, err
 	}
-	return dec.fds, dec.values, nil
+	return dec.fds, dec.values*valueCost + len(files)*descriptorCost + min(dec.shared, lim.MaxReceivedBytes), nil
 }
 
 type decoder struct {
 	c     wire.Cursor
 	files []*transport.Descriptor
 	fds   []*FD
+	lim   *Limits
 
 	values int
+	shared int // bytes
 }
 
 func (dec *decoder) message(d *Dictionary, size int, lim *Limits) error {
@@ -148,12 +154,67 @@ func (dec *decoder) reference(v *value, k *kin, t wire.Token) error {
 		f := &FD{d: dec.files[t.Num]}
 		dec.fds = append(dec.fds, f)
 		v.kind, v.obj = TypeFD, f
+	case wire.KindSharedData:
+		return dec.sharedData(v, t)
+	case wire.KindSharedMemory:
+		return dec.sharedMemory(v, t)
 	case wire.KindEndpoint:
 		v.kind, v.obj = TypeEndpoint, dec.endpoint(t)
 	case wire.KindError:
 		v.kind, v.obj = TypeError, errorFromCode(t.Num)
 	}
 	return nil
+}
+
+// sharedData maps what nobody can change and copies everything else.
+func (dec *decoder) sharedData(v *value, t wire.Token) error {
+	mappable, err := dec.check(t, memory.ToRead)
+	if err != nil {
+		return err
+	}
+	file, size := dec.files[t.Num], int(t.Size())
+	v.kind = TypeData
+	if mappable {
+		v.obj = &Data{shared: newRegion(file, size)}
+		return nil
+	}
+	b, err := memory.Read(file.FD(), size)
+	if err != nil {
+		return dec.badMemory(t, err)
+	}
+	file.Close()
+	v.str = textOf(b)
+	return nil
+}
+
+func (dec *decoder) sharedMemory(v *value, t wire.Token) error {
+	mappable, err := dec.check(t, memory.ToShare)
+	if err != nil {
+		return err
+	}
+	if !mappable {
+		return dec.badMemory(t, errors.New("its sender could shrink it, as it is not sealed"))
+	}
+	s := &SharedMemory{FD{d: dec.files[t.Num]}, int(t.Size())}
+	dec.fds = append(dec.fds, &s.fd)
+	v.kind, v.obj = TypeSharedMemory, s
+	return nil
+}
+
+// check says whether the memory that t names may be mapped.
+func (dec *decoder) check(t wire.Token, u memory.Use) (mappable bool, err error) {
+	if t.Size() > uint64(dec.lim.MaxSharedSize-dec.shared) {
+		return false, dec.badMemory(t, fmt.Errorf("with it the message shares more than the limit MaxSharedSize of %d", dec.lim.MaxSharedSize))
+	}
+	dec.shared += int(t.Size())
+	if mappable, err = memory.Check(dec.files[t.Num].FD(), int(t.Size()), u); err != nil {
+		return false, dec.badMemory(t, err)
+	}
+	return mappable, nil
+}
+
+func (dec *decoder) badMemory(t wire.Token, err error) error {
+	return &wire.Error{Offset: dec.c.Offset(), Problem: fmt.Sprintf("%s of %d bytes, descriptor %d: %v", t.Kind, t.Size(), t.Num, err)}
 }
 
 func (dec *decoder) endpoint(t wire.Token) *Endpoint {

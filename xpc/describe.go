@@ -67,7 +67,9 @@ func (v *value) plain() string {
 	case TypeUUID:
 		return v.uuid().String()
 	case TypeData:
-		return describeData(v.str)
+		return describeData(v.plainData())
+	case TypeSharedMemory:
+		return strconv.Itoa(v.obj.(*SharedMemory).size) + " bytes"
 	case TypeFD:
 		return v.obj.(*FD).describe()
 	case TypeError:

@@ -272,7 +272,7 @@ func (d *Dictionary) SetDate(key string, v int64) { d.put(key, value{kind: TypeD
 func (d *Dictionary) GetDate(key string) int64 { return int64(d.lookup(key).scalar(TypeDate)) }
 
 // SetData sets key to data, which is copied; nil is empty data.
-func (d *Dictionary) SetData(key string, v []byte) { d.put(key, value{kind: TypeData, str: string(v)}) }
+func (d *Dictionary) SetData(key string, v []byte) { d.put(key, dataValue(v)) }
 
 // GetData is the data of key, not a copy: it must not be written to (R25); nil by default, and never nil for data that is there.
 func (d *Dictionary) GetData(key string) []byte { return d.lookup(key).data() }

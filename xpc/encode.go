@@ -3,9 +3,11 @@ package xpc
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/openxpc/openxpc/transport"
+	"github.com/openxpc/openxpc/xpc/internal/memory"
 	"github.com/openxpc/openxpc/xpc/wire"
 )
 
@@ -19,8 +21,29 @@ var (
 // error b comes back as it was and the caller owns nothing. The message is a
 // snapshot: d may change afterwards (R141). lim has its defaults filled in.
 func encodeMessage(b []byte, d *Dictionary, lim *Limits) ([]byte, []*transport.Descriptor, error) {
-	e := encoder{b: b, start: len(b), lim: lim, elements: lim.MaxElements - 1}
-	err := e.dictionary(d, lim.MaxDepth)
+	b, files, _, err := encodeShared(b, d, lim)
+	return b, files, err
+}
+
+// encodeShared is encodeMessage and says what the bytes beside the body count for
+// while the message is queued.
+func encodeShared(b []byte, d *Dictionary, lim *Limits) (body []byte, files []*transport.Descriptor, beside int, err error) {
+	e := encoder{b: b, start: len(b), lim: lim, elements: lim.MaxElements - 1, shareFrom: lim.SharedDataFrom}
+	err = e.message(d)
+	if over, ok := err.(*LimitError); ok && over.Limit == "MaxDescriptors" && e.data > 0 {
+		// Data can do without a descriptor.
+		e = encoder{b: b, start: len(b), lim: lim, elements: lim.MaxElements - 1, shareFrom: math.MaxInt}
+		err = e.message(d)
+	}
+	if err != nil {
+		return b, nil, 0, err
+	}
+	return e.b, e.files, min(e.shared, lim.MaxQueuedBytes/2), nil
+}
+
+// message closes what it attached if it fails.
+func (e *encoder) message(d *Dictionary) error {
+	err := e.dictionary(d, e.lim.MaxDepth)
 	if err == nil {
 		err = e.room(0)
 	}
@@ -28,9 +51,8 @@ func encodeMessage(b []byte, d *Dictionary, lim *Limits) ([]byte, []*transport.D
 		for _, f := range e.files {
 			f.Close()
 		}
-		return b, nil, err
 	}
-	return e.b, e.files, nil
+	return err
 }
 
 type encoder struct {
@@ -39,6 +61,10 @@ type encoder struct {
 	files    []*transport.Descriptor
 	elements int // values still allowed
 	lim      *Limits
+
+	shareFrom int // from how many bytes on data is shared
+	shared    int // bytes of shared data and shared memory
+	data      int // how many of the descriptors are data
 }
 
 // dictionary encodes d; depth is how many levels are left, its own included.
@@ -94,6 +120,9 @@ func (e *encoder) room(n int) error {
 }
 
 func (e *encoder) value(v *value, depth int) error {
+	if v.kind == TypeData {
+		return e.dataOf(v)
+	}
 	if err := e.room(len(v.str)); err != nil {
 		return err
 	}
@@ -112,8 +141,6 @@ func (e *encoder) value(v *value, depth int) error {
 		e.b = wire.AppendDate(e.b, int64(v.num))
 	case TypeString:
 		e.b = wire.AppendString(e.b, v.str)
-	case TypeData:
-		e.b = wire.AppendData(e.b, v.str)
 	case TypeUUID:
 		e.b = wire.AppendUUID(e.b, v.uuid())
 	case TypeError:
@@ -128,12 +155,61 @@ func (e *encoder) value(v *value, depth int) error {
 	return nil
 }
 
+// dataOf encodes data: short data into the body, long data as memory of its own if
+// that can be had.
+func (e *encoder) dataOf(v *value) error {
+	d, _ := v.obj.(*Data)
+	n := len(v.str)
+	if d != nil {
+		n = d.Len()
+	}
+	if n >= e.shareFrom && n <= e.lim.MaxSharedSize-e.shared {
+		if file := e.memoryOf(v, d); file != nil {
+			index, err := e.attach(file, true)
+			e.shared += n
+			e.data++
+			e.b = wire.AppendSharedData(e.b, index, uint64(n))
+			return err
+		}
+	}
+	if err := e.room(n); err != nil {
+		if n >= e.shareFrom && e.lim.MaxSharedSize > 0 {
+			return &LimitError{"MaxSharedSize", e.lim.MaxSharedSize}
+		}
+		return err
+	}
+	e.b = wire.AppendData(e.b, v.plainData())
+	return nil
+}
+
+// memoryOf is the memory that data lies in, or that it was copied to, with an
+// ownership for the message; nil if there is none.
+func (e *encoder) memoryOf(v *value, d *Data) *transport.Descriptor {
+	if d != nil {
+		d.shared.d.Retain()
+		return d.shared.d
+	}
+	fd, err := memory.CreateFrom(bytesOf(v.str))
+	if err != nil {
+		return nil
+	}
+	return transport.NewDescriptor(fd)
+}
+
 // reference encodes what travels as a descriptor.
 func (e *encoder) reference(v *value) error {
 	switch o := v.obj.(type) {
 	case *FD:
 		index, err := e.attach(o.d, o.retain())
 		e.b = wire.AppendFD(e.b, index)
+		return err
+	case *SharedMemory:
+		if o.size > e.lim.MaxSharedSize-e.shared {
+			return &LimitError{"MaxSharedSize", e.lim.MaxSharedSize}
+		}
+		e.shared += o.size
+		index, err := e.attach(o.fd.d, o.fd.retain())
+		e.b = wire.AppendSharedMemory(e.b, index, uint64(o.size))
 		return err
 	case *Endpoint:
 		return e.endpoint(o)

@@ -182,3 +182,38 @@ func ExampleCopy() {
 	fmt.Println(d, xpc.Equal(c, d))
 	// Output: dictionary { list = array { int64 1 } } false
 }
+
+func ExampleSharedData() {
+	s, err := xpc.NewSharedData(1 << 20) // zeros
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	copy(s.Bytes(), "built in place")
+	d, err := s.Freeze() // from here on nobody can change it
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	m := xpc.NewDictionary()
+	m.Set("image", d) // sending m copies nothing
+	fmt.Println(d.Len(), string(m.GetData("image")[:14]))
+	// Output: 1048576 built in place
+}
+
+func ExampleSharedMemory() {
+	s, err := xpc.NewSharedMemory(4096)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer s.Close()
+	m := xpc.NewDictionary()
+	m.Set("ring", s) // who receives m maps the same memory
+
+	mine, _ := s.Map()
+	theirs, _ := m.Get("ring").(*xpc.SharedMemory).Map()
+	mine[0] = 7
+	fmt.Println(theirs[0])
+	// Output: 7
+}

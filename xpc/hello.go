@@ -2,6 +2,7 @@ package xpc
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/openxpc/openxpc/transport"
 )
@@ -24,6 +25,7 @@ const protocolVersion = 1
 type hello struct {
 	maxMessage     int
 	maxDescriptors int
+	maxShared      int // 0: the other side knows neither shared data nor shared memory
 }
 
 func helloFrame(lim *Limits) *transport.Frame {
@@ -32,6 +34,7 @@ func helloFrame(lim *Limits) *transport.Frame {
 	d.SetUint64("flags", 0)
 	d.SetUint64("max-message", uint64(lim.MaxMessageSize))
 	d.SetUint64("max-descriptors", uint64(lim.MaxDescriptors))
+	d.SetUint64("max-shared", uint64(lim.MaxSharedSize))
 	body, _, err := encodeMessage(nil, d, lim)
 	if err != nil {
 		// Limits so small that not even this fits; the peer assumes the defaults.
@@ -41,6 +44,14 @@ func helloFrame(lim *Limits) *transport.Frame {
 }
 
 var defaultLimits = Limits{}.withDefaults()
+
+// unsureLimits are those of what is sent before the other side has said its own;
+// see agreeLimits.
+var unsureLimits = func() Limits {
+	l := defaultLimits
+	l.SharedDataFrom = l.MaxMessageSize / 2
+	return l
+}()
 
 func parseHello(f *transport.Frame) (hello, error) {
 	var d Dictionary
@@ -53,6 +64,7 @@ func parseHello(f *transport.Frame) (hello, error) {
 	return hello{
 		maxMessage:     clamp(d.GetUint64("max-message"), defaultLimits.MaxMessageSize),
 		maxDescriptors: clamp(d.GetUint64("max-descriptors"), defaultLimits.MaxDescriptors),
+		maxShared:      int(min(d.GetUint64("max-shared"), math.MaxInt)),
 	}, nil
 }
 

@@ -33,19 +33,30 @@ type Limits struct {
 	// Default 253, which no system exceeds; more counts as that.
 	MaxDescriptors int
 
+	// SharedDataFrom is from how many bytes on data travels as memory that the
+	// receiver maps; shorter data is written to the socket. Default 128 KiB, where
+	// both cost the same; more than MaxMessageSize means as little as possible.
+	SharedDataFrom int
+
+	// MaxSharedSize is how many bytes of shared data and shared memory a message
+	// carries beside its body. Default 4 GiB, on 32-bit systems 256 MiB - 1.
+	MaxSharedSize int
+
 	// MaxPendingReplies is how many requests of a connection may wait for their
 	// reply at one time. Default 65,536.
 	MaxPendingReplies int
 
 	// MaxQueuedBytes is how much a connection keeps for a peer that does not
-	// read, in bytes of frames. Default 128 MiB, so that one message of the
-	// largest size always fits.
+	// read, in bytes of frames. What a message shares counts too, with at most
+	// half of the limit. Default 128 MiB, so that one message of the largest size
+	// always fits.
 	MaxQueuedBytes int
 
 	// MaxReceivedBytes is how much a connection reads ahead while its handlers
 	// are busy or it is suspended, in bytes. What a peer sends in few bytes and
 	// is kept in many is counted as such: each message takes 512 bytes beside
-	// its body, each value 96 and each descriptor 32 KiB. The limit is soft: a
+	// its body, each value 96 and each descriptor 32 KiB; what it shares counts
+	// too, with at most this limit. The limit is soft: a
 	// message that began to arrive below it is read to its end. Default 16 MiB.
 	MaxReceivedBytes int
 }
@@ -60,6 +71,7 @@ const (
 const (
 	mostMessageSize = math.MaxInt32
 	mostDepth       = 4096
+	maxSharedSize   = min(4<<30, math.MaxInt/8) // by default
 )
 
 // withDefaults fills in what is zero and cuts what is above what can be.
@@ -68,6 +80,8 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.MaxDepth, wire.DefaultDepth, mostDepth)
 	fill(&l.MaxElements, wire.DefaultElements, math.MaxInt32)
 	fill(&l.MaxDescriptors, wire.MaxDescriptors, wire.MaxDescriptors)
+	fill(&l.SharedDataFrom, sharedDataFrom, math.MaxInt)
+	fill(&l.MaxSharedSize, maxSharedSize, math.MaxInt)
 	fill(&l.MaxPendingReplies, 65536, math.MaxInt32)
 	fill(&l.MaxQueuedBytes, 128<<20, math.MaxInt)
 	fill(&l.MaxReceivedBytes, 16<<20, math.MaxInt)

@@ -7,7 +7,7 @@ import (
 
 func TestZeroLimitsAreTheDefaults(t *testing.T) {
 	want := Limits{MaxMessageSize: 64 << 20, MaxDepth: 64, MaxElements: 262144, MaxDescriptors: 253,
-		MaxPendingReplies: 65536, MaxQueuedBytes: 128 << 20, MaxReceivedBytes: 16 << 20}
+		SharedDataFrom: 128 << 10, MaxSharedSize: min(4<<30, math.MaxInt/8), MaxPendingReplies: 65536, MaxQueuedBytes: 128 << 20, MaxReceivedBytes: 16 << 20}
 	if got := (Limits{}).withDefaults(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

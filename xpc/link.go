@@ -365,8 +365,8 @@ func (l *link) decode(f *transport.Frame) (*receivedMessage, error) {
 	m := newReceived(l.c, l.epoch, wire.EntriesHint(f.Body))
 	m.from.id = f.ID
 	m.from.sender = f.Sender
-	fds, values, err := decodeCounted(&m.Dictionary, ownedBody(f), f.Files, l.own)
-	m.from.size = messageCost + len(f.Body) + values*valueCost + len(f.Files)*descriptorCost
+	fds, cost, err := decodeCounted(&m.Dictionary, ownedBody(f), f.Files, l.own)
+	m.from.size = messageCost + len(f.Body) + cost
 	m.from.fds = fds
 	return m, err
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Object is any value of XPC: Null, Bool, Int64, Uint64, Double, Date, String
-// and UUID by value, and *Data, *FD, *Array, *Dictionary, *Endpoint,
+// and UUID by value, and *Data, *FD, *SharedMemory, *Array, *Dictionary, *Endpoint,
 // *Connection and *Error by pointer (xpc_object_t). A nil Object is the absence
 // of a value and no value itself; the null object is [Null].
 //
@@ -24,7 +24,7 @@ type Object interface {
 // Type is no type.
 type Type uint8
 
-// The types (XPC_TYPE_NULL and so on, R4). TypeSharedMemory is reserved: no object has it yet.
+// The types (XPC_TYPE_NULL and so on, R4).
 const (
 	TypeNull Type = iota + 1
 	TypeBool
@@ -68,7 +68,7 @@ type value struct {
 	kind Type   // zero: absent
 	num  uint64 // bool, int64, uint64, double (bits), date
 	str  string // string, data, UUID
-	obj  Object // what has an identity: fd, array, dictionary, endpoint, connection, error
+	obj  Object // what has an identity: fd, array, dictionary, endpoint, connection, error; data in memory of its own
 }
 
 // absent is what getters read where there is nothing; it is never written.
@@ -97,10 +97,13 @@ func valueOf(o Object) value {
 	case UUID:
 		return value{kind: TypeUUID, str: string(o[:])}
 	case *Data:
-		if o != nil {
-			return value{kind: TypeData, str: o.bytes}
+		switch {
+		case o == nil:
+			return value{}
+		case o.shared != nil:
+			return value{kind: TypeData, obj: o}
 		}
-		return value{}
+		return value{kind: TypeData, str: o.bytes}
 	}
 	return referenceValue(o)
 }
@@ -109,6 +112,8 @@ func referenceValue(o Object) value {
 	var null bool
 	switch o := o.(type) {
 	case *FD:
+		null = o == nil
+	case *SharedMemory:
 		null = o == nil
 	case *Array:
 		null = o == nil
@@ -163,7 +168,9 @@ func (v *value) object() Object {
 	case TypeString:
 		return String(v.str)
 	case TypeData:
-		return &Data{v.str}
+		if v.obj == nil {
+			return &Data{bytes: v.str}
+		}
 	case TypeUUID:
 		return UUID([]byte(v.str))
 	}
@@ -172,8 +179,11 @@ func (v *value) object() Object {
 
 // hand boxes v for the user, who from then on has a say in when a descriptor closes.
 func (v *value) hand() Object {
-	if v.kind == TypeFD {
+	switch v.kind {
+	case TypeFD:
 		v.obj.(*FD).taken.Store(true)
+	case TypeSharedMemory:
+		v.obj.(*SharedMemory).fd.taken.Store(true)
 	}
 	return v.object()
 }
@@ -250,7 +260,7 @@ func eachValue(o Object, visit func(*value) bool) {
 // Equal says whether a and b are of the same type and have the same value
 // (xpc_equal, R11). Nothing is converted: Int64(1) and Uint64(1) differ. Arrays
 // and dictionaries are compared deeply, dictionaries without regard to order.
-// Descriptors, endpoints and connections equal only themselves (R12), so a
+// Descriptors, shared memory, endpoints and connections equal only themselves (R12), so a
 // container of them equals only one with the very same objects. Any NaN equals
 // any NaN. Two nils are equal, nil and an object are not.
 func Equal(a, b Object) bool {
@@ -265,6 +275,8 @@ func (v *value) equal(w *value) bool {
 	switch v.kind {
 	case TypeDouble:
 		return canonical(v.num) == canonical(w.num)
+	case TypeData:
+		return v.obj != nil && v.obj == w.obj || v.plainData() == w.plainData()
 	case TypeArray:
 		return v.obj.(*Array).equal(w.obj.(*Array))
 	case TypeDictionary:
@@ -299,6 +311,8 @@ func (v *value) hash() uint64 {
 		return 0
 	case TypeDouble:
 		return maphash.Comparable(hashSeed, canonical(v.num))
+	case TypeData:
+		return maphash.String(hashSeed, v.plainData())
 	case TypeArray:
 		return v.obj.(*Array).hash()
 	case TypeDictionary:
@@ -327,6 +341,8 @@ func (v *value) copy() value {
 	switch v.kind {
 	case TypeFD:
 		c.obj = v.obj.(*FD).copy()
+	case TypeSharedMemory:
+		c.obj = v.obj.(*SharedMemory).copy()
 	case TypeArray:
 		c.obj = v.obj.(*Array).copy()
 	case TypeDictionary:
@@ -355,7 +371,15 @@ func (v *value) data() []byte {
 	if v.kind != TypeData {
 		return nil
 	}
-	return bytesOf(v.str)
+	return bytesOf(v.plainData())
+}
+
+// plainData is data wherever it lies.
+func (v *value) plainData() string {
+	if d, ok := v.obj.(*Data); ok {
+		return textOf(d.Bytes())
+	}
+	return v.str
 }
 
 func (v *value) text() string {

@@ -186,7 +186,7 @@ func (o *outgoing) recycle() {
 	outgoings.Put(o)
 }
 
-func (o *outgoing) size() int { return transport.HeaderSize + len(o.frame.Body) }
+func (o *outgoing) size() int { return transport.HeaderSize + len(o.frame.Body) + o.frame.Beside }
 
 // submit steps with o as the message of the event; c.mu is held.
 func (c *Connection) submit(ev lifecycle.Event, o *outgoing) {

@@ -94,6 +94,24 @@ func AppendEndpointPath(b []byte, path string) []byte {
 	return append(append(b, ExtEndpoint), path...)
 }
 
+// sharedSize is an index and a size.
+const sharedSize = 2 + 8
+
+// AppendSharedMemory appends memory of so many bytes that travels as a
+// descriptor; see AppendFD. A size of 0 is refused by the receiver.
+func AppendSharedMemory(b []byte, index int, size uint64) []byte {
+	return appendShared(b, ExtSharedMemory, index, size)
+}
+
+// AppendSharedData appends data that lies in memory of its own, as AppendSharedMemory.
+func AppendSharedData(b []byte, index int, size uint64) []byte {
+	return appendShared(b, ExtSharedData, index, size)
+}
+
+func appendShared(b []byte, ext byte, index int, size uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(b, 0xc7, sharedSize, ext, byte(index>>8), byte(index)), size)
+}
+
 // AppendError appends one of the error codes.
 func AppendError(b []byte, code byte) []byte { return append(b, 0xd4, ExtError, code) }
 

@@ -31,6 +31,15 @@ type Token struct {
 // Int is the value of KindInt64 and KindDate.
 func (t Token) Int() int64 { return int64(t.Num) }
 
+// Size is how many bytes there are of KindSharedMemory and KindSharedData; 0 for
+// every other kind.
+func (t Token) Size() uint64 {
+	if t.Kind != KindSharedMemory && t.Kind != KindSharedData {
+		return 0
+	}
+	return binary.BigEndian.Uint64(t.Bytes)
+}
+
 // Double is the value of KindDouble.
 func (t Token) Double() float64 { return math.Float64frombits(t.Num) }
 
@@ -253,10 +262,26 @@ func (c *Cursor) ext(start, n int) (Token, error) {
 		return c.descriptor(start, KindEndpoint, int(binary.BigEndian.Uint16(b)))
 	case typ == ExtEndpoint && n > 2 && n <= MaxPath && bytes.IndexByte(b, 0) < 0:
 		return Token{Kind: KindEndpoint, Bytes: b}, nil
+	case typ == ExtSharedMemory && n == sharedSize:
+		return c.shared(start, KindSharedMemory, b)
+	case typ == ExtSharedData && n == sharedSize:
+		return c.shared(start, KindSharedData, b)
 	case typ == ExtError && n == 1 && b[0] >= ErrorInterrupted && b[0] <= ErrorCodeSigning:
 		return Token{Kind: KindError, Num: uint64(b[0])}, nil
 	}
 	return Token{}, c.fail(start, fmt.Sprintf("extension %d of %d bytes is not one of protocol 1", int8(typ), n))
+}
+
+// shared reads an index and a size.
+func (c *Cursor) shared(start int, k Kind, b []byte) (Token, error) {
+	t, err := c.descriptor(start, k, int(binary.BigEndian.Uint16(b)))
+	if err != nil {
+		return t, err
+	}
+	if t.Bytes = b[2:]; t.Size() == 0 {
+		return Token{}, c.fail(start, k.String()+" of 0 bytes")
+	}
+	return t, nil
 }
 
 func (c *Cursor) descriptor(start int, k Kind, i int) (Token, error) {

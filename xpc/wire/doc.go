@@ -22,24 +22,26 @@ type Kind uint8
 
 // The kinds, in the order of XPC's own types.
 const (
-	KindNull     Kind = iota + 1
-	KindBool          // Token.Num is 0 or 1
-	KindInt64         // Token.Int
-	KindUint64        // Token.Num
-	KindDouble        // Token.Double
-	KindDate          // Token.Int: nanoseconds since 1970, negative before (R19)
-	KindData          // Token.Bytes
-	KindString        // Token.Bytes, without NUL; UTF-8 is expected and not checked (R24)
-	KindUUID          // Token.Bytes, 16 of them
-	KindFD            // Token.Num: index among the message's descriptors
-	KindArray         // Token.Num: how many values follow
-	KindMap           // Token.Num: how many pairs of key and value follow
-	KindEndpoint      // Token.Bytes: a socket's path; without one, Token.Num is an index as in FD
-	KindError         // Token.Num: one of the Error codes
+	KindNull         Kind = iota + 1
+	KindBool              // Token.Num is 0 or 1
+	KindInt64             // Token.Int
+	KindUint64            // Token.Num
+	KindDouble            // Token.Double
+	KindDate              // Token.Int: nanoseconds since 1970, negative before (R19)
+	KindData              // Token.Bytes
+	KindString            // Token.Bytes, without NUL; UTF-8 is expected and not checked (R24)
+	KindUUID              // Token.Bytes, 16 of them
+	KindFD                // Token.Num: index among the message's descriptors
+	KindArray             // Token.Num: how many values follow
+	KindMap               // Token.Num: how many pairs of key and value follow
+	KindEndpoint          // Token.Bytes: a socket's path; without one, Token.Num is an index as in FD
+	KindError             // Token.Num: one of the Error codes
+	KindSharedMemory      // Token.Num: index as in FD; Token.Size
+	KindSharedData        // Token.Num: index as in FD; Token.Size
 )
 
 var kindNames = [...]string{"invalid", "null", "bool", "int64", "uint64", "double", "date", "data",
-	"string", "uuid", "fd", "array", "dictionary", "endpoint", "error"}
+	"string", "uuid", "fd", "array", "dictionary", "endpoint", "error", "shared memory", "shared data"}
 
 // String gives the XPC name of k in lower case; KindMap is a "dictionary".
 func (k Kind) String() string {
@@ -64,7 +66,8 @@ const (
 	ExtFD           = 3 // 2 bytes, descriptor index
 	ExtEndpoint     = 4 // 2 bytes, descriptor index; or 3 to MaxPath bytes of path
 	ExtError        = 5 // 1 byte, an Error code
-	ExtSharedMemory = 6 // reserved, refused
+	ExtSharedMemory = 6 // 10 bytes, descriptor index and size: memory that both sides write to
+	ExtSharedData   = 7 // likewise: data that lies in memory of its own
 )
 
 // MaxPath is the longest endpoint path in bytes.

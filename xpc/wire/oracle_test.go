@@ -26,6 +26,12 @@ func init() {
 	register(wire.ExtUUID, func(b []byte) any { return id(b) })
 	register(wire.ExtFD, func(b []byte) any { return fd(binary.BigEndian.Uint16(b)) })
 	register(wire.ExtError, func(b []byte) any { return xpcError(b[0]) })
+	register(wire.ExtSharedMemory, func(b []byte) any {
+		return shared{"shared memory", uint64(binary.BigEndian.Uint16(b)), binary.BigEndian.Uint64(b[2:])}
+	})
+	register(wire.ExtSharedData, func(b []byte) any {
+		return shared{"shared data", uint64(binary.BigEndian.Uint16(b)), binary.BigEndian.Uint64(b[2:])}
+	})
 	register(wire.ExtEndpoint, func(b []byte) any {
 		if len(b) == 2 {
 			return endpoint(fmt.Sprintf("#%d", binary.BigEndian.Uint16(b)))

@@ -18,8 +18,12 @@ type (
 	fd       uint64
 	endpoint string // the path, or "#" and an index
 	xpcError uint64
-	id       [16]byte
-	pair     struct {
+	shared   struct {
+		Kind        string
+		Index, Size uint64
+	}
+	id   [16]byte
+	pair struct {
 		key   string
 		value any
 	}
@@ -96,6 +100,8 @@ func scalar(t wire.Token) any {
 		return id(t.Bytes)
 	case wire.KindFD:
 		return fd(t.Num)
+	case wire.KindSharedMemory, wire.KindSharedData:
+		return shared{t.Kind.String(), t.Num, t.Size()}
 	case wire.KindError:
 		return xpcError(t.Num)
 	case wire.KindEndpoint:
@@ -144,6 +150,8 @@ func form(v any) any {
 		return typed("endpoint", v)
 	case xpcError:
 		return typed("error", v)
+	case shared:
+		return typed(v.Kind, map[string]any{"descriptor": v.Index, "size": strconv.FormatUint(v.Size, 10)})
 	case []any:
 		list := []any{}
 		for _, e := range v {

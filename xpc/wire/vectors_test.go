@@ -99,6 +99,8 @@ func sources() []message {
 	}
 	add("uuid", one(wire.AppendUUID(nil, uuid)), 0)
 	add("fd", one(wire.AppendFD(nil, 0)), 1)
+	add("shared memory", one(wire.AppendSharedMemory(nil, 0, 8192)), 1)
+	add("shared data", one(wire.AppendSharedData(nil, 0, 128<<10)), 1)
 	add("endpoint as a descriptor", one(wire.AppendEndpoint(nil, 0)), 1)
 	add("endpoint as a path", one(wire.AppendEndpointPath(nil, "/run/xpc/s/1")), 0)
 	for code := byte(wire.ErrorInterrupted); code <= wire.ErrorCodeSigning; code++ {
@@ -156,10 +158,11 @@ func nested() []byte {
 
 // frameSources are whole frames: the 16 bytes of the header and the body.
 func frameSources() []frame {
-	hello := wire.AppendUint64(wire.AppendString(wire.AppendMapHeader(nil, 4), "version"), 1)
+	hello := wire.AppendUint64(wire.AppendString(wire.AppendMapHeader(nil, 5), "version"), 1)
 	hello = wire.AppendUint64(wire.AppendString(hello, "flags"), 0)
 	hello = wire.AppendUint64(wire.AppendString(hello, "max-message"), 64<<20)
 	hello = wire.AppendUint64(wire.AppendString(hello, "max-descriptors"), 253)
+	hello = wire.AppendUint64(wire.AppendString(hello, "max-shared"), 4<<30)
 	greeting := wire.AppendString(wire.AppendString(wire.AppendMapHeader(nil, 1), "greeting"), "hello")
 	refusal := wire.AppendInt64(wire.AppendString(wire.AppendMapHeader(nil, 2), "code"), 1)
 	refusal = wire.AppendString(wire.AppendString(refusal, "reason"), "no such program")
@@ -205,7 +208,9 @@ func refusedSources() []refused {
 		{"extension of 4,294,967,295", "81a16bc9ffffffff01", 0, "4294967295 bytes or values announced"},
 		{"unused code", "81a16bc1", 0, "code 0xc1"},
 		{"MessagePack's own timestamp", "81a16bd6ff00000000", 0, "extension -1"},
-		{"shared memory is reserved", "81a16bd506" + "0000", 0, "extension 6"},
+		{"shared memory without a size", "81a16bd506" + "0000", 1, "extension 6"},
+		{"shared memory of 0 bytes", "81a16bc70a06" + "0000" + "0000000000000000", 1, "shared memory of 0 bytes"},
+		{"shared data without a descriptor", "81a16bc70a07" + "0000" + "0000000000001000", 0, "names descriptor 0, but 0 came along"},
 		{"date of 4 bytes", "81a16bd60100000000", 0, "extension 1 of 4 bytes"},
 		{"uuid of 8 bytes", "81a16bd7020000000000000000", 0, "extension 2 of 8 bytes"},
 		{"unknown error code", "81a16bd40509", 0, "extension 5"},

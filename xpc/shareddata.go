@@ -1,0 +1,147 @@
+package xpc
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/openxpc/openxpc/transport"
+	"github.com/openxpc/openxpc/xpc/internal/memory"
+)
+
+// sharedDataFrom is the default of Limits.SharedDataFrom, and the size from which
+// on new data is laid where others can map it.
+const sharedDataFrom = 128 << 10
+
+// region is data in sealed memory, which other processes may have mapped too. Any
+// number of goroutines may use it; it ends when nobody can see it any more.
+type region struct {
+	d    *transport.Descriptor
+	size int
+	room *memory.Room // as large as the data from the start, so that the collector knows what a region is worth
+
+	once sync.Once
+	mem  []byte // the mapping, or a copy; made when somebody looks
+}
+
+// newRegion takes over an ownership of d, which is sealed and has size bytes.
+func newRegion(d *transport.Descriptor, size int) *region {
+	r := &region{d: d, size: size, room: memory.NewRoom(size)}
+	runtime.AddCleanup(r, regions.remove, struct{}{})
+	regions.add()
+	return r
+}
+
+// regionOf copies b into a region; nil if it had better stay where it is.
+func regionOf(b []byte) *region {
+	if !memory.Seals() || regions.live.Load() >= mostNewRegions {
+		return nil
+	}
+	fd, err := memory.CreateFrom(b)
+	if err != nil {
+		return nil
+	}
+	return newRegion(transport.NewDescriptor(fd), len(b))
+}
+
+// bytes maps the region. It is never written to.
+func (r *region) bytes() []byte {
+	r.once.Do(func() {
+		b, err := r.room.Lay(r.d.FD(), memory.ToRead)
+		if err != nil {
+			b, err = memory.Read(r.d.FD(), r.size)
+		}
+		if err != nil {
+			panic(fmt.Sprintf("xpc: data of %d bytes is there and cannot be read: %v", r.size, err))
+		}
+		r.mem, r.room = b[:r.size:r.size], nil
+	})
+	return r.mem
+}
+
+const (
+	// mostNewRegions: with more than that data is made on the heap, where it takes no descriptor.
+	mostNewRegions = 256
+	// collectRegions: the collector is told of each so many, as it knows nothing of descriptors.
+	collectRegions = 1024
+)
+
+// regionCount counts what lives.
+type regionCount struct{ live atomic.Int64 }
+
+var regions regionCount
+
+func (c *regionCount) add() {
+	if c.live.Add(1)%collectRegions == 0 {
+		// Ends with the collection.
+		go runtime.GC()
+	}
+}
+
+func (c *regionCount) remove(struct{}) { c.live.Add(-1) }
+
+// SharedData is data that is built in place, in memory that the receiver of a
+// message will map: it is never copied. Write to Bytes, then Freeze. One goroutine
+// at a time may use it. There is no zero value: see NewSharedData. (Ours: Apple
+// takes a dispatch_data over VM memory, R22.)
+type SharedData struct {
+	d      *transport.Descriptor // nil where nothing can be sealed
+	room   *memory.Room
+	bytes  []byte
+	frozen *Data
+}
+
+// NewSharedData sets size bytes of zeros aside, which must be more than 0. The
+// error says why the memory is not to be had; it is had at once, so that writing
+// to it cannot fail. Where the system cannot seal memory it is ordinary memory,
+// and sending it copies.
+func NewSharedData(size int) (*SharedData, error) {
+	if size <= 0 {
+		return nil, fmt.Errorf("xpc: shared data of %d bytes cannot be made: it needs 1 at least", size)
+	}
+	if !memory.Seals() {
+		return &SharedData{bytes: make([]byte, size)}, nil
+	}
+	fd, err := memory.Create(size, memory.ToRead)
+	if err != nil {
+		return nil, fmt.Errorf("xpc: shared data: %w", err)
+	}
+	s := &SharedData{d: transport.NewDescriptor(fd), room: memory.NewRoom(size)}
+	b, err := s.room.Lay(fd, memory.ToShare)
+	if err != nil {
+		s.d.Close()
+		return nil, fmt.Errorf("xpc: shared data: %w", err)
+	}
+	s.bytes = b[:size:size]
+	return s, nil
+}
+
+// Bytes is the memory, to be written to until Freeze: a write after it ends the
+// program, as to any constant. It may be read for as long as the caller likes.
+func (s *SharedData) Bytes() []byte { return s.bytes }
+
+// Freeze makes the memory constant and gives it as data, the same with every call.
+// The error says why the system did not seal it; then it can still be written to.
+func (s *SharedData) Freeze() (*Data, error) {
+	if s.frozen != nil {
+		return s.frozen, nil
+	}
+	if s.d == nil {
+		s.frozen = &Data{bytes: textOf(s.bytes)}
+		return s.frozen, nil
+	}
+	if _, err := s.room.Lay(s.d.FD(), memory.ToRead); err != nil { // nothing that is mapped to be written to can be sealed
+		return nil, fmt.Errorf("xpc: shared data: %w", err)
+	}
+	if err := memory.Seal(s.d.FD()); err != nil {
+		return nil, fmt.Errorf("xpc: shared data cannot be sealed: %w", err)
+	}
+	r := &region{d: s.d, size: len(s.bytes)}
+	r.once.Do(func() { r.mem = s.bytes })
+	runtime.AddCleanup(r, regions.remove, struct{}{})
+	regions.add()
+	s.frozen = &Data{shared: r}
+	s.room = nil
+	return s.frozen, nil
+}
