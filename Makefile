@@ -4,7 +4,10 @@ FUZZTIME ?= 10s
 BIN := bin
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help build demo test race lint check fuzz bench bench-compare bench-check cross clean
+NFPM := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+VERSION ?= $(shell git describe --tags --match 'v*' 2>/dev/null || echo 0.0.0)
+
+.PHONY: package help build demo test race lint check fuzz bench bench-compare bench-check cross clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +62,16 @@ cross: ## Vet, build, and link the tests for the other systems and processors
 	  GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 go vet ./... || exit 1; \
 	  GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 go build -o /dev/null ./... || exit 1; \
 	  GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 go test -c -o /dev/null ./... >/dev/null || exit 1; \
+	done
+
+# The programs are static. GOARCH chooses the processor.
+package: ## Make deb and rpm packages of VERSION in bin/, for Linux
+	@rm -rf $(BIN)/package && mkdir -p $(BIN)/package/man $(BIN)/package/completion
+	GOOS=linux CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $(BIN)/package/ ./cmd/xpcd ./cmd/xpcctl
+	@for page in docs/man/*.[1-8]; do gzip -9nc $$page >$(BIN)/package/man/$${page##*/}.gz || exit 1; done
+	@for shell in bash zsh fish; do env -u GOOS -u GOARCH go run ./cmd/xpcctl completion $$shell >$(BIN)/package/completion/$$shell || exit 1; done
+	@for kind in deb rpm; do \
+	  ARCH=$$(go env GOARCH) VERSION=$(VERSION) env -u GOOS -u GOARCH go run $(NFPM) package -f cmd/xpcd/dist/nfpm.yaml -p $$kind -t $(BIN)/ || exit 1; \
 	done
 
 clean: ## Remove what was built
