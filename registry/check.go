@@ -218,7 +218,7 @@ func (c *checker) environment(m member) {
 		switch {
 		case v.key == "" || strings.ContainsAny(v.key, "=\x00"):
 			c.add(Error, v.pos, name, "%s is no name of an environment variable", shorten(v.key))
-		case v.key == bootstrap.EnvRegistry || v.key == bootstrap.EnvBootstrapFD || v.key == bootstrap.EnvTransactions:
+		case v.key == bootstrap.EnvRegistry || v.key == bootstrap.EnvBootstrapFD || v.key == bootstrap.EnvBootstrapReturn || v.key == bootstrap.EnvTransactions:
 			c.add(Error, v.pos, name, "%q is set by the registry: remove it", v.key)
 		case v.value.kind != stringKind && v.value.kind != nullKind:
 			c.add(Warning, v.value.pos, name, "environment variable %q is ignored: it must be a string, not %s", v.key, v.value.kind.withArticle())

@@ -184,6 +184,26 @@ func (l *Listener) finish() {
 	unix.Close(l.fd)
 }
 
+// Same says whether other listens on the same socket, by another descriptor or this one.
+func (l *Listener) Same(other *Listener) bool {
+	a, err := l.File()
+	if err != nil {
+		return false
+	}
+	defer a.Close()
+	b, err := other.File()
+	if err != nil {
+		return false
+	}
+	defer b.Close()
+	one, err := a.Stat()
+	if err != nil {
+		return false
+	}
+	two, err := b.Stat()
+	return err == nil && os.SameFile(one, two)
+}
+
 // File returns a duplicate of the listening socket; the caller closes it. After
 // Close it is os.ErrClosed.
 func (l *Listener) File() (*os.File, error) {

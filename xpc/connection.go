@@ -134,7 +134,7 @@ func NewConnection(name string, q *Queue) *Connection {
 // NewConnection does.
 func NewMachServiceConnection(name string, q *Queue, flags MachServiceFlags) *Connection {
 	if flags&MachServiceListener != 0 {
-		return newListener(name, checkedInSocket(name), q)
+		return newCheckedIn(name, q)
 	}
 	return newNamed(name, q, flags)
 }

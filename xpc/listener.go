@@ -18,9 +18,9 @@ type listener struct {
 
 	once sync.Once // opens the socket: at activation, or earlier for an endpoint
 	err  error
-	ep   *Endpoint
 
 	mu      sync.Mutex // guards the rest
+	ep      *Endpoint
 	socket  *transport.Listener
 	peers   map[*Connection]struct{} // not invalid; of a named listener, those not yet announced
 	stopped bool
@@ -46,22 +46,60 @@ func newListener(name string, s socketSource, q *Queue) *Connection {
 func (l *listener) open() error {
 	l.once.Do(func() {
 		fd, ep, err := l.source.open()
+		var socket *transport.Listener
 		if err == nil {
-			l.conn.mu.Lock()
-			o := l.conn.options()
-			l.conn.mu.Unlock()
-			l.socket, err = transport.NewListener(fd, o)
+			socket, err = transport.NewListener(fd, l.options())
 		}
-		l.ep, l.err = ep, err
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.socket, l.ep, l.err = socket, ep, err
 	})
 	return l.err
 }
 
+func (l *listener) options() transport.Options {
+	l.conn.mu.Lock()
+	defer l.conn.mu.Unlock()
+	return l.conn.options()
+}
+
 func (l *listener) endpoint() *Endpoint {
-	if l.open() != nil || l.ep == nil {
+	if l.open() != nil {
+		return &Endpoint{}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ep == nil {
 		return &Endpoint{}
 	}
 	return l.ep
+}
+
+// renew has the listener accept from fd, which it takes over, unless that is the
+// socket that it has.
+func (l *listener) renew(fd int, ep *Endpoint) error {
+	next, err := transport.NewListener(fd, l.options())
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.socket
+	if l.stopped || next.Same(old) {
+		next.Close()
+		return nil
+	}
+	if err := next.Restamp(); err != nil {
+		next.Close()
+		return err
+	}
+	if err := next.Start(l.accept); err != nil {
+		next.Close()
+		return err
+	}
+	l.socket, l.ep = next, ep
+	old.Close()
+	return nil
 }
 
 // listen answers the core's wish to look up: it runs on a goroutine of its own.
@@ -84,6 +122,22 @@ func (l *listener) listen() {
 }
 
 func (l *listener) start() error {
+	if err := l.startAccepting(); err != nil {
+		return err
+	}
+	if l.source.owned() {
+		return nil
+	}
+	l.conn.process.listens(l)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped { // meanwhile: it was forgotten before it was known
+		l.conn.process.stopped(l)
+	}
+	return nil
+}
+
+func (l *listener) startAccepting() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stopped {
@@ -92,13 +146,7 @@ func (l *listener) start() error {
 	if err := l.socket.Restamp(); err != nil {
 		return err
 	}
-	if err := l.socket.Start(l.accept); err != nil {
-		return err
-	}
-	if !l.source.owned() {
-		l.conn.process.listens(l)
-	}
-	return nil
+	return l.socket.Start(l.accept)
 }
 
 // accept makes a peer of a client. The program hears of it with its first message (R53).
@@ -164,13 +212,23 @@ func (l *listener) stop() {
 	l.peers = nil
 	l.mu.Unlock()
 	l.once.Do(func() { l.err = ErrCanceled })
-	if l.socket != nil {
-		l.socket.Close()
+	if l.stopAccepting() {
 		l.source.close()
 	}
 	for p := range peers {
 		p.Cancel()
 	}
+}
+
+// stopAccepting leaves the clients in the queue to others; false if there never was one.
+func (l *listener) stopAccepting() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.socket == nil {
+		return false
+	}
+	l.socket.Close()
+	return true
 }
 
 // anonymous is a socket that only an endpoint leads to.

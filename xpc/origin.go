@@ -84,23 +84,32 @@ func (o *endpointOrigin) dialNow(_ *Connection, opts transport.Options) *transpo
 func (o *endpointOrigin) gone(err error) bool { return errors.Is(err, transport.ErrRefused) }
 func (o *endpointOrigin) leave(*Connection)   {}
 
-// socketOrigin is a connected socket that cannot be had a second time.
-type socketOrigin struct{ fd int }
-
-func (o *socketOrigin) lookUp(*Connection) error { return nil }
-
-func (o *socketOrigin) dial(_ *Connection, opts transport.Options) (*transport.Conn, error) {
-	if o.fd < 0 {
-		return nil, transport.ErrRefused
-	}
-	fd := o.fd
-	o.fd = -1
-	return transport.NewSocket(fd, opts)
+// jobOrigin is the socket that a launched job inherits, and when that is lost, the
+// way back to its registry, which may have been restarted.
+type jobOrigin struct {
+	fd   int       // -1 once it is used
+	back *Endpoint // nil if there is none
 }
 
-func (o *socketOrigin) knows(*Connection) bool { return true }
+func (o *jobOrigin) lookUp(*Connection) error { return nil }
 
-func (o *socketOrigin) dialNow(c *Connection, opts transport.Options) *transport.Conn {
+func (o *jobOrigin) dial(_ *Connection, opts transport.Options) (*transport.Conn, error) {
+	if fd := o.fd; fd >= 0 {
+		o.fd = -1
+		return transport.NewSocket(fd, opts)
+	}
+	if o.back == nil {
+		return nil, transport.ErrRefused
+	}
+	return o.back.dial(opts)
+}
+
+func (o *jobOrigin) knows(*Connection) bool { return true }
+
+func (o *jobOrigin) dialNow(c *Connection, opts transport.Options) *transport.Conn {
+	if o.fd < 0 {
+		return nil
+	}
 	conn, err := o.dial(c, opts)
 	if err != nil {
 		return nil
@@ -108,8 +117,10 @@ func (o *socketOrigin) dialNow(c *Connection, opts transport.Options) *transport
 	return conn
 }
 
-func (o *socketOrigin) gone(error) bool   { return true }
-func (o *socketOrigin) leave(*Connection) {}
+func (o *jobOrigin) gone(err error) bool {
+	return o.back == nil || errors.Is(err, transport.ErrRefused)
+}
+func (o *jobOrigin) leave(*Connection) {}
 
 // registryOrigin dials a registry's own socket: the first path that answers.
 type registryOrigin struct {
@@ -274,9 +285,15 @@ func (o *nameOrigin) leave(c *Connection) {
 type checkedIn struct {
 	name string
 	held bool
+	home *listener // gets another socket when the registry has lost this one
 }
 
-func checkedInSocket(name string) socketSource { return &checkedIn{name: name} }
+func newCheckedIn(name string, q *Queue) *Connection {
+	s := &checkedIn{name: name}
+	c := newListener(name, s, q)
+	s.home = c.listening
+	return c
+}
 
 func (s *checkedIn) open() (int, *Endpoint, error) {
 	if err := bootstrap.CheckName(s.name); err != nil {
@@ -284,14 +301,14 @@ func (s *checkedIn) open() (int, *Endpoint, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
 	defer cancel()
-	fd, ep, err := registry.checkIn(ctx, s.name)
+	fd, ep, err := registry.checkIn(ctx, s)
 	s.held = err == nil
 	return fd, ep, err
 }
 
 func (s *checkedIn) close() {
 	if s.held {
-		registry.checkOut(s.name)
+		registry.checkOut(s)
 	}
 }
 

@@ -2,10 +2,15 @@ package xpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,7 +21,8 @@ import (
 // registry is this process's conversation with its own registry, systemRegistry
 // the one with the machine's (R211, R212). A connection is made when a name is
 // looked up or checked in, and ends with the last one that needs it; a launched
-// job keeps the one it inherited, because holding it is what makes it the job.
+// job keeps the one it inherited, because holding it is what makes it the job. When
+// the registry was restarted, what was asked of it is asked again (repeat).
 var (
 	registry       = newRegistryClient(registryOrigin{paths: nearestPath}, true)
 	systemRegistry = newRegistryClient(registryOrigin{paths: systemPaths, roots: true}, false)
@@ -27,7 +33,7 @@ func nearestPath() []string { return bootstrap.Paths()[:1] }
 func systemPaths() []string { return []string{bootstrap.SystemPath()} }
 
 func newRegistryClient(o registryOrigin, inherits bool) *registryClient {
-	return &registryClient{origin: o, inherits: inherits, names: map[string]*registryName{}, served: map[string]int{}}
+	return &registryClient{origin: o, inherits: inherits, names: map[string]*registryName{}, served: map[*checkedIn]struct{}{}}
 }
 
 type registryClient struct {
@@ -38,10 +44,18 @@ type registryClient struct {
 	conn      *Connection
 	inherited bool
 	obeys     bool // the inherited socket's job ends by its transactions
+	orphaned  bool // the inherited socket led to a registry that is gone for good
 	uses      int  // look-ups and check-ins under way
 	names     map[string]*registryName
-	served    map[string]int
+	served    map[*checkedIn]struct{}
+	pause     time.Duration // before the next attempt to find a registry
 }
+
+// How long it takes to try again when no registry answers, the first time and at most.
+const (
+	leastPause = 10 * time.Millisecond
+	mostPause  = 2 * time.Second
+)
 
 // registryName is what is known of a looked-up name, and who wants to hear of its end.
 type registryName struct {
@@ -62,14 +76,13 @@ func (r *registryClient) use() *Connection {
 
 func (r *registryClient) connect() {
 	var o origin = r.origin
-	fd := -1
+	r.inherited = false
 	if r.inherits {
-		fd, r.inherited = inheritedSocket()
-	}
-	if r.inherited {
-		o = &socketOrigin{fd}
-		r.obeys = os.Getenv(bootstrap.EnvTransactions) == "1"
-		os.Unsetenv(bootstrap.EnvTransactions)
+		if j := inheritedSocket(); j != nil {
+			o, r.inherited = j, true
+			r.obeys = os.Getenv(bootstrap.EnvTransactions) == "1"
+			os.Unsetenv(bootstrap.EnvTransactions)
+		}
 	}
 	r.conn = newConnection(lifecycle.Endpoint, "", o, NewQueue("registry"))
 	conn := r.conn
@@ -93,22 +106,36 @@ func (r *registryClient) closeIfIdle() {
 	}
 }
 
-// inheritedSocket takes over the socket that a launched job inherits, once.
-func inheritedSocket() (int, bool) {
-	text := os.Getenv(bootstrap.EnvBootstrapFD)
-	if text == "" {
-		return -1, false
+// inheritedSocket takes over the socket that a launched job inherits, once; nil if
+// there is none.
+func inheritedSocket() *jobOrigin {
+	socket, back := os.Getenv(bootstrap.EnvBootstrapFD), os.Getenv(bootstrap.EnvBootstrapReturn)
+	os.Unsetenv(bootstrap.EnvBootstrapFD) // the numbers mean nothing to this process's children
+	os.Unsetenv(bootstrap.EnvBootstrapReturn)
+	fd := inheritedFD(socket)
+	if fd < 0 {
+		return nil
 	}
-	os.Unsetenv(bootstrap.EnvBootstrapFD) // the number means nothing to this process's children
+	o := &jobOrigin{fd: fd}
+	if strings.HasPrefix(back, "/") {
+		o.back = NewEndpointFromFD(-1, back)
+	} else if fd := inheritedFD(back); fd >= 0 {
+		o.back = NewEndpointFromFD(fd, "")
+	}
+	return o
+}
+
+// inheritedFD is the descriptor with a number from the environment, or -1.
+func inheritedFD(text string) int {
 	fd, err := strconv.Atoi(text)
 	if err != nil || fd < 3 {
-		return -1, false
+		return -1
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-		return -1, false
+		return -1
 	}
 	unix.CloseOnExec(fd)
-	return fd, true
+	return fd
 }
 
 func (r *registryClient) event(conn *Connection, o Object) {
@@ -125,18 +152,105 @@ func (r *registryClient) event(conn *Connection, o Object) {
 	}
 }
 
-// lost: the registry is down. Names stay known as long as their sockets answer;
-// the next look-up makes a new connection.
+// lost: the registry has ended. Names stay known, and their sockets may answer. If a
+// new registry is there already, it is asked again; if none is, it is looked for.
 func (r *registryClient) lost(conn *Connection, e *Error) {
+	switch e {
+	case ErrConnectionInterrupted:
+		r.repeat(conn)
+		return
+	case ErrConnectionInvalid:
+	default:
+		return
+	}
 	r.mu.Lock()
-	if r.conn == conn && e == ErrConnectionInvalid {
+	if r.conn == conn {
 		r.conn = nil
+		r.orphaned = r.orphaned || r.inherited
+		if len(r.names)+len(r.served) > 0 {
+			r.pause = min(max(2*r.pause, leastPause), mostPause)
+			time.AfterFunc(r.pause, r.find)
+		}
 	}
 	obeyed := r.obeys
 	r.mu.Unlock()
 	if obeyed {
 		conn.process.abandoned()
 	}
+}
+
+// find looks for a registry in place of one that is gone. If it fails, lost is next.
+func (r *registryClient) find() {
+	r.mu.Lock()
+	if r.conn != nil || len(r.names)+len(r.served) == 0 {
+		r.mu.Unlock()
+		return
+	}
+	r.connect()
+	conn := r.conn
+	r.mu.Unlock()
+	r.repeat(conn)
+}
+
+// repeat asks the registry at conn's other end for all that an earlier one had
+// granted. It waits as long as that end is there; who loses it repeats anew.
+func (r *registryClient) repeat(conn *Connection) {
+	r.mu.Lock()
+	names, served := slices.Collect(maps.Keys(r.names)), slices.Collect(maps.Keys(r.served))
+	if r.orphaned {
+		served = nil // they are another process's now
+	}
+	r.mu.Unlock()
+	for _, s := range served {
+		if r.serveAgain(conn, s) != nil {
+			return
+		}
+	}
+	for _, name := range names {
+		if r.lookUpAgain(conn, name) != nil {
+			return
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pause = 0
+	r.closeIfIdle()
+}
+
+// lookUpAgain fails only if the registry does not answer.
+func (r *registryClient) lookUpAgain(conn *Connection, name string) error {
+	answer, err := request(context.Background(), conn, bootstrap.OpLookUp, name)
+	if err != nil {
+		return err
+	}
+	if err := refusal("lookup", answer); err != nil {
+		r.gone(name, err.Error())
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ep, _ := answer.Get(bootstrap.KeyEndpoint).(*Endpoint)
+	if n := r.names[name]; n != nil && ep != nil {
+		n.endpoint = ep
+	}
+	return nil
+}
+
+// serveAgain fails only if the registry does not answer. A listener whose name is
+// another's by now has come to its end.
+func (r *registryClient) serveAgain(conn *Connection, s *checkedIn) error {
+	answer, err := request(context.Background(), conn, bootstrap.OpCheckIn, s.name)
+	if err != nil {
+		return err
+	}
+	fd, ep, err := granted(answer)
+	if err == nil {
+		err = s.home.renew(fd, ep)
+	}
+	if err != nil {
+		s.home.conn.originGone(err)
+	}
+	return nil
 }
 
 // terminate ends this process because its registry asks for it (R184, R186).
@@ -235,42 +349,53 @@ func (r *registryClient) leave(name string, c *Connection) {
 }
 
 // checkIn asks for the name's listening socket, the caller's to close.
-func (r *registryClient) checkIn(ctx context.Context, name string) (int, *Endpoint, error) {
+func (r *registryClient) checkIn(ctx context.Context, s *checkedIn) (int, *Endpoint, error) {
 	r.use()
 	defer r.done()
 	if r.isJob() {
 		theProcess.catchSIGTERM()
 	}
-	answer, err := r.ask(ctx, "listener activation", bootstrap.OpCheckIn, name)
+	answer, err := r.ask(ctx, "listener activation", bootstrap.OpCheckIn, s.name)
 	defer r.done()
 	if err != nil {
 		return -1, nil, err
 	}
-	fd := answer.DupFD(bootstrap.KeyListener)
-	if fd < 0 {
-		return -1, nil, failedAt("listener activation", bootstrap.BadRequest, "the registry's answer has no socket")
+	fd, ep, err := granted(answer)
+	if err != nil {
+		return -1, nil, err
 	}
-	answer.in.giveUp()
-	ep, _ := answer.Get(bootstrap.KeyEndpoint).(*Endpoint)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.served[name]++
+	r.served[s] = struct{}{}
 	return fd, ep, nil
 }
 
-func (r *registryClient) checkOut(name string) {
+// granted takes the socket out of the answer to a check-in.
+func granted(answer *Dictionary) (int, *Endpoint, error) {
+	const stage = "listener activation"
+	if err := refusal(stage, answer); err != nil {
+		return -1, nil, err
+	}
+	fd := answer.DupFD(bootstrap.KeyListener)
+	if fd < 0 {
+		return -1, nil, failedAt(stage, bootstrap.BadRequest, "the registry's answer has no socket")
+	}
+	answer.in.giveUp()
+	ep, _ := answer.Get(bootstrap.KeyEndpoint).(*Endpoint)
+	return fd, ep, nil
+}
+
+func (r *registryClient) checkOut(s *checkedIn) {
 	r.mu.Lock()
 	conn := r.conn
-	if r.served[name]--; r.served[name] <= 0 {
-		delete(r.served, name)
-	}
+	delete(r.served, s)
 	r.mu.Unlock()
 	if conn == nil {
 		return
 	}
 	m := NewDictionary()
 	m.SetString(bootstrap.KeyOp, bootstrap.OpCheckOut)
-	m.SetString(bootstrap.KeyName, name)
+	m.SetString(bootstrap.KeyName, s.name)
 	conn.SendMessage(m)
 	conn.SendBarrier(func() {
 		r.mu.Lock()
@@ -279,20 +404,36 @@ func (r *registryClient) checkOut(name string) {
 	})
 }
 
-// ask makes one request; the caller calls done afterwards, also after an error.
+// ask makes one request, again if the registry was restarted meanwhile: what is asked
+// comes to the same when it is asked twice. The caller calls done afterwards, also
+// after an error.
 func (r *registryClient) ask(ctx context.Context, stage, op, name string) (*Dictionary, error) {
-	conn := r.use()
+	for {
+		answer, err := request(ctx, r.use(), op, name)
+		switch {
+		case errors.Is(err, ErrConnectionInterrupted) && ctx.Err() == nil:
+			r.done()
+		case err != nil:
+			return nil, registryFailure(stage, err)
+		default:
+			return answer, refusal(stage, answer)
+		}
+	}
+}
+
+func request(ctx context.Context, conn *Connection, op, name string) (*Dictionary, error) {
 	m := NewDictionary()
 	m.SetString(bootstrap.KeyOp, op)
 	m.SetString(bootstrap.KeyName, name)
-	answer, err := conn.SendMessageWithReplySync(ctx, m)
-	if err != nil {
-		return nil, registryFailure(stage, err)
-	}
+	return conn.SendMessageWithReplySync(ctx, m)
+}
+
+// refusal is why the registry says no, or nil.
+func refusal(stage string, answer *Dictionary) error {
 	if code := answer.GetInt64(bootstrap.KeyError); code != 0 {
-		return nil, failedAt(stage, bootstrap.Code(code), answer.GetString(bootstrap.KeyReason))
+		return failedAt(stage, bootstrap.Code(code), answer.GetString(bootstrap.KeyReason))
 	}
-	return answer, nil
+	return nil
 }
 
 func registryFailure(stage string, err error) error {

@@ -217,7 +217,7 @@ func (t *transactions) stopAccepting() {
 	listeners := slices.Collect(maps.Keys(t.listeners))
 	t.mu.Unlock()
 	for _, l := range listeners {
-		l.socket.Close()
+		l.stopAccepting()
 	}
 }
 

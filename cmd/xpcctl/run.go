@@ -142,7 +142,7 @@ func commandCode(err error) (int, error) {
 func commandEnvironment(env []string) []string {
 	var out []string
 	for _, e := range env {
-		if !strings.HasPrefix(e, bootstrap.EnvBootstrapFD+"=") {
+		if !strings.HasPrefix(e, bootstrap.EnvBootstrapFD+"=") && !strings.HasPrefix(e, bootstrap.EnvBootstrapReturn+"=") {
 			out = append(out, e)
 		}
 	}

@@ -20,13 +20,16 @@ const RegistryName = "org.openxpc.registry"
 
 // Environment variables. EnvRegistry is the path of the registry's socket;
 // EnvBootstrapFD is the number of the connected socket that a launched job
-// inherits; EnvServiceName is the name it serves, if its job declares just one;
+// inherits; EnvBootstrapReturn is where such a job connects again when the registry
+// was restarted: the number of an inherited descriptor that stands for a socket's file
+// (O_PATH), or where there is no such thing the file's path; EnvServiceName is the name it serves, if its job declares just one;
 // EnvTransactions is "1" for a job whose transactions decide how it is ended.
 const (
-	EnvRegistry     = "XPC_REGISTRY"
-	EnvBootstrapFD  = "XPC_BOOTSTRAP_FD"
-	EnvServiceName  = "XPC_SERVICE_NAME"
-	EnvTransactions = "XPC_TRANSACTIONS"
+	EnvRegistry        = "XPC_REGISTRY"
+	EnvBootstrapFD     = "XPC_BOOTSTRAP_FD"
+	EnvBootstrapReturn = "XPC_BOOTSTRAP_RETURN"
+	EnvServiceName     = "XPC_SERVICE_NAME"
+	EnvTransactions    = "XPC_TRANSACTIONS"
 )
 
 // Keys of requests and replies.

@@ -212,6 +212,43 @@ func (t *Table) mayCheckIn(c Caller, e *entry, name string) error {
 	return nil
 }
 
+// Restore puts a name back as an earlier table had it: with a socket, and if owner is
+// not zero checked in by that client, or if not active, checked out. A job's name was
+// declared before; any other is ad hoc, and owner's.
+func (t *Table) Restore(name string, owner Client, active bool) []Change {
+	e := t.entries[name]
+	if e == nil {
+		e = t.add(&entry{name: name})
+		t.client(owner).adHoc++
+	}
+	e.socket = true
+	if owner != 0 {
+		e.owner, e.active = owner, active
+		t.client(owner).owned[e] = struct{}{}
+		return nil
+	}
+	e.watched = true
+	return []Change{{Kind: Restamp, Name: name}, {Kind: Watch, Name: name}}
+}
+
+// Reclaim makes a name of one client another's, who may check it in then: the same
+// program, over a new connection.
+func (t *Table) Reclaim(to Client, name string) {
+	e := t.entries[name]
+	if e == nil || e.owner == 0 {
+		return
+	}
+	from := t.clients[e.owner]
+	delete(from.owned, e)
+	if e.job == "" {
+		from.adHoc--
+		t.client(to).adHoc++
+	}
+	t.tidy(e.owner, from)
+	e.owner, e.active = to, false
+	t.client(to).owned[e] = struct{}{}
+}
+
 // CheckOut ends the caller's service of the name. The name stays, and its
 // clients queue until somebody checks in again (R110).
 func (t *Table) CheckOut(c Client, name string) error {
