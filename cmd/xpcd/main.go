@@ -1,21 +1,27 @@
 // Command xpcd is the registry: it owns the names of services, launches the
 // programs behind them when a client wants one, and tells clients where to go.
 //
-// It ends on SIGTERM, SIGINT or SIGHUP, after its jobs. Exit codes: 0, 1 error,
-// 64 usage, 65 bad job file.
+// It ends on SIGTERM or SIGINT, after its jobs. On SIGHUP it executes its program
+// anew, which may be another version by then, and no name, client or job is lost;
+// under systemd the same holds when it is killed. Exit codes: 0, 1 error, 64 usage,
+// 65 bad job file.
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -121,7 +127,7 @@ func serve(ctx context.Context, f *flags, in io.Reader, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	o := daemon.Options{Path: f.socket, StateDir: f.stateFolder(), NoAdHoc: f.noAdHoc, Logger: log, Version: version(), Ready: notifyReady}
+	o := daemon.Options{Path: f.socket, StateDir: f.stateFolder(), NoAdHoc: f.noAdHoc, Logger: log, Version: version(), Outlives: true}
 	if o.Helper, err = os.Executable(); err != nil {
 		log.Warn("jobs with Umask, Nice, limits or users cannot be started", "error", err)
 	}
@@ -146,10 +152,52 @@ func serve(ctx context.Context, f *flags, in io.Reader, errs io.Writer) error {
 		signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
 		defer removeFolder(f.socket)
 		ctx = untilEnd(ctx, in)
+	} else {
+		restart := make(chan struct{})
+		o.Restart = restart
+		defer onHangup(log, restart)()
 	}
-	err = daemon.Serve(ctx, o)
-	notifyStopping()
-	return err
+	return daemon.Serve(ctx, o)
+}
+
+// onHangup has SIGHUP restart xpcd, if the program that is to take its place runs.
+func onHangup(log *slog.Logger, restart chan<- struct{}) (stop func()) {
+	hangups, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP)
+	// Ends with stop.
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-hangups:
+			}
+			if err := tryProgram(); err != nil {
+				log.Error("goes on as it is: the new program does not run", "error", err)
+				continue
+			}
+			select {
+			case restart <- struct{}{}:
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { signal.Stop(hangups); close(done) }
+}
+
+func tryProgram() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	out, err := exec.CommandContext(ctx, strings.TrimSuffix(program, " (deleted)"), "--version").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
+	}
+	return nil
 }
 
 // stateFolder is where the state goes; "" for a registry with a path of its own,
@@ -192,7 +240,7 @@ func endSignals(withParent bool) []os.Signal {
 	if withParent {
 		return []os.Signal{syscall.SIGTERM}
 	}
-	return []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP}
+	return []os.Signal{syscall.SIGTERM, syscall.SIGINT}
 }
 
 // untilEnd is done when in ends, which the kernel sees to also when the parent is killed.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/openxpc/openxpc/integration/leaktest"
 )
@@ -159,16 +160,23 @@ func TestTellsSystemdThatItIsReady(t *testing.T) {
 	defer l.Close()
 	t.Setenv("NOTIFY_SOCKET", path)
 	cmd, in := start(t, filepath.Join(dir, "x"))
-	buf := make([]byte, 64)
-	n, err := l.Read(buf)
-	if got := string(buf[:n]); err != nil || got != "READY=1" {
-		t.Errorf("got %q, %v, want READY=1", got, err)
+	// Between them are the descriptors that it is to keep.
+	await := func(want string) {
+		t.Helper()
+		l.SetReadDeadline(time.Now().Add(time.Minute))
+		for buf := make([]byte, 256); ; {
+			n, err := l.Read(buf)
+			if err != nil {
+				t.Fatalf("%s never came: %v", want, err)
+			}
+			if string(buf[:n]) == want {
+				return
+			}
+		}
 	}
+	await("READY=1")
 	cmd.Process.Signal(syscall.SIGTERM)
-	n, _ = l.Read(buf)
-	if got := string(buf[:n]); got != "STOPPING=1" {
-		t.Errorf("got %q, want STOPPING=1", got)
-	}
+	await("STOPPING=1")
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}

@@ -76,6 +76,11 @@ func (d *daemon) leave(c *client) {
 		}
 	}
 	d.apply(d.names.ClientGone(c.id))
+	if c.job != nil {
+		for _, name := range c.job.file.MachServices {
+			d.saveName(name)
+		}
+	}
 }
 
 // caller is the client as the name table sees it. A job's process may register
@@ -95,7 +100,7 @@ func (d *daemon) apply(changes []namespace.Change) {
 		switch ch.Kind {
 		case namespace.CloseSocket:
 			if s != nil {
-				s.close()
+				d.closeSocket(s)
 				delete(d.sockets, ch.Name)
 			}
 		case namespace.Watch:
@@ -112,7 +117,9 @@ func (d *daemon) apply(changes []namespace.Change) {
 			}
 		case namespace.Gone:
 			d.tellGone(ch)
+			continue
 		}
+		d.saveName(ch.Name)
 	}
 }
 
@@ -139,6 +146,7 @@ func (d *daemon) socket(name string) (*nameSocket, error) {
 		return nil, err
 	}
 	d.sockets[name] = s
+	d.saveName(name)
 	if info, _ := d.names.Get(name); info.Job != "" && !info.Active {
 		d.watch(s)
 	}
@@ -150,8 +158,9 @@ func (d *daemon) socket(name string) (*nameSocket, error) {
 func (d *daemon) restamp(s *nameSocket) {
 	if err := s.restamp(); err != nil {
 		d.log.Warn("a new socket is needed", "name", s.name, "error", err)
-		s.close()
+		d.closeSocket(s)
 		delete(d.sockets, s.name)
+		d.saveName(s.name)
 	}
 }
 

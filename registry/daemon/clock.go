@@ -3,6 +3,8 @@ package daemon
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/openxpc/openxpc/registry/internal/launch"
 )
 
@@ -20,7 +22,12 @@ func (d *daemon) everyInterval(j *job) {
 	if j.file.StartInterval == 0 {
 		return
 	}
-	j.interval = d.after(j, j.file.StartInterval, func() {
+	if j.intervalEnd == 0 { // else it is that of an earlier daemon
+		j.intervalEnd = d.now() + j.file.StartInterval
+		d.saveJob(j)
+	}
+	j.interval = d.after(j, j.intervalEnd-d.now(), func() {
+		j.intervalEnd = 0
 		j.reason("interval")
 		d.tell(j, launch.Run)
 		d.everyInterval(j)
@@ -59,6 +66,14 @@ func (j *job) stopClocks() {
 			t.Stop()
 		}
 	}
+}
+
+// now is the time of the pure machines: that of the system since it was started,
+// which goes on when the daemon is restarted.
+func (d *daemon) now() time.Duration {
+	var ts unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	return time.Duration(ts.Nano())
 }
 
 // wall is the time of day.

@@ -87,7 +87,7 @@ func (d *daemon) kill(r *call) error {
 	if j.proc == nil {
 		return notRunning("job %q does not run: there is no process to signal", j.file.Label)
 	}
-	if err := j.proc.cmd.Process.Signal(unix.Signal(signal)); err != nil {
+	if err := j.proc.signal(unix.Signal(signal)); err != nil {
 		return notRunning("job %q: signal %d: %v", j.file.Label, signal, err)
 	}
 	d.log.Info("signalled", "job", j.file.Label, "pid", j.proc.pid, "signal", signal, "by", r.from.conn.PID())

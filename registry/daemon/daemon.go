@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openxpc/openxpc/registry"
+	"github.com/openxpc/openxpc/registry/internal/handover"
 	"github.com/openxpc/openxpc/registry/internal/namespace"
 	"github.com/openxpc/openxpc/xpc"
 )
@@ -37,6 +37,14 @@ type daemon struct {
 	closing    bool
 	rested     bool // idle is closed
 	looking    bool // a timer for the paths of jobs is armed
+
+	manager  *handover.Manager
+	store    *handover.Store // what outlives the process; nil for nothing
+	door     *os.File        // the registry's own socket
+	restored bool            // from what an earlier daemon has left
+	seen     []string        // labels of the jobs that an earlier daemon was started with
+	absent   map[string]*absence
+	lastKept uint64
 }
 
 // Serve is a registry until ctx is done; then it stops its jobs, removes what it
@@ -44,16 +52,11 @@ type daemon struct {
 // ErrUnsafePath, those of the system, and what kept one of o.Jobs from being
 // loaded; each says what to do. A process may run several at different paths.
 func Serve(ctx context.Context, o Options) error {
-	home, err := claim(cmp.Or(o.Path, registry.DefaultPath()))
-	if err != nil {
-		return err
-	}
-	defer home.release()
 	d := &daemon{
-		opts: o, log: o.Logger, home: home, uid: os.Geteuid(), begun: time.Now(),
+		opts: o, log: o.Logger, uid: os.Geteuid(), begun: time.Now(),
 		idle: make(chan struct{}), queue: xpc.NewQueue("org.openxpc.registry"),
 		sockets: map[string]*nameSocket{}, jobs: jobSet{}, dependents: jobSet{}, lookers: jobSet{},
-		clients: map[namespace.Client]*client{}, perUID: map[int]int{},
+		clients: map[namespace.Client]*client{}, perUID: map[int]int{}, absent: map[string]*absence{},
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
@@ -62,10 +65,23 @@ func Serve(ctx context.Context, o Options) error {
 	if err := d.overrides.broken; err != nil {
 		d.log.Error(err.Error())
 	}
+	held, err := d.takeOver()
+	if err != nil {
+		return err
+	}
+	defer d.manager.Close()
+	defer d.store.Close()
+	if err := d.claimPlace(held); err != nil {
+		return err
+	}
+	defer d.home.release()
 	if o.started != nil {
 		o.started(d)
 	}
-	door, err := d.open()
+	if err := d.do(func() error { return d.restore(held) }); err != nil {
+		return err
+	}
+	door, err := d.open(held)
 	if err != nil {
 		return err
 	}
@@ -73,26 +89,45 @@ func Serve(ctx context.Context, o Options) error {
 	if err := d.do(d.loadFirst); err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
-	d.log.Info("serving", "path", home.path)
+	d.dropUnused(held)
+	d.log.Info("serving", "path", d.home.path)
 	if o.Ready != nil {
 		o.Ready()
 	}
-	<-ctx.Done()
+	if o.Outlives {
+		d.manager.Tell(nil, "READY=1")
+		d.watchdog()
+	}
+	d.serve(ctx)
+	d.manager.Tell(nil, "STOPPING=1")
 	return nil
 }
 
-// loadFirst loads the jobs that the daemon was started with.
+// loadFirst loads the jobs that the daemon was started with. Those that an earlier
+// one was started with too are loaded, or have been unloaded since.
 func (d *daemon) loadFirst() error {
-	for _, j := range slices.DeleteFunc(slices.Clone(d.opts.Jobs), d.leftOut) {
+	var seen []string
+	known := func(label string) bool {
+		seen = append(seen, label)
+		return slices.Contains(d.seen, label) || d.restored && d.jobs[label] != nil
+	}
+	for _, j := range d.opts.Jobs {
+		if known(j.Label) || d.leftOut(j) {
+			continue
+		}
 		if err := d.load(j); err != nil {
 			return err
 		}
 	}
-	for _, j := range slices.DeleteFunc(slices.Clone(d.opts.Optional), d.leftOut) {
+	for _, j := range d.opts.Optional {
+		if known(j.Label) || d.leftOut(j) {
+			continue
+		}
 		if err := d.load(j); err != nil {
 			d.log.Error("left out", "path", j.Path, "error", err)
 		}
 	}
+	d.store.Put(seenKey, seen)
 	return nil
 }
 
@@ -113,9 +148,13 @@ func (d *daemon) do(f func() error) error {
 }
 
 // open makes the daemon's door and lets clients in.
-func (d *daemon) open() (*xpc.Connection, error) {
-	file, err := d.home.listen()
+func (d *daemon) open(held *handover.Held) (*xpc.Connection, error) {
+	file, err := d.doorSocket(held)
 	if err != nil {
+		return nil, err
+	}
+	d.door = file
+	if file, err = dupFile(file); err != nil {
 		return nil, err
 	}
 	door := xpc.NewConnectionFromListener(file, d.queue)
@@ -133,6 +172,7 @@ func (d *daemon) open() (*xpc.Connection, error) {
 func (d *daemon) close(door *xpc.Connection) {
 	door.Cancel()
 	<-door.Done()
+	d.door.Close()
 	d.log.Info("stopping")
 	d.do(func() error {
 		d.closing = true
@@ -169,6 +209,3 @@ func (d *daemon) checkIdle() {
 		close(d.idle)
 	}
 }
-
-// now is the time of the pure machines: monotonic, from the daemon's start.
-func (d *daemon) now() time.Duration { return time.Since(d.begun) }

@@ -33,22 +33,24 @@ type folder struct {
 	names  string // folder of the names' sockets
 	system bool   // the machine's registry, which every user reaches
 	lock   *os.File
+	given  bool // the socket is a service manager's
 }
 
 // claim makes path this process's, or says why it cannot be. The caller releases it.
-func claim(path string) (*folder, error) {
+// lock is that of an earlier process, or nil.
+func claim(path string, lock *os.File) (*folder, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	f := &folder{path: path, names: path + ".names", system: os.Geteuid() == 0 && path == bootstrap.SystemPath()}
-	if err := f.prepare(); err != nil {
+	if err := f.prepare(lock); err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
 	}
 	return f, nil
 }
 
-func (f *folder) prepare() error {
+func (f *folder) prepare(held *os.File) error {
 	dir := filepath.Dir(f.path)
 	if err := makeFolder(dir, f.system); err != nil {
 		return err
@@ -58,6 +60,13 @@ func (f *folder) prepare() error {
 	}
 	if err := f.checkSocket(); err != nil {
 		return err
+	}
+	if held != nil {
+		if current, _ := lockFile(held, f.path); current {
+			f.lock = held
+			return nil // what is in the folder may be in use
+		}
+		held.Close()
 	}
 	lock, err := takeLock(f.path)
 	if err != nil {
@@ -263,7 +272,7 @@ func listenAt(path string, mode fs.FileMode) (*os.File, error) {
 func (f *folder) release() {
 	f.removeNames()
 	os.Remove(f.names)
-	if info, err := os.Lstat(f.path); err == nil && info.Mode().Type() == fs.ModeSocket {
+	if info, err := os.Lstat(f.path); err == nil && !f.given && info.Mode().Type() == fs.ModeSocket {
 		os.Remove(f.path)
 	}
 	os.Remove(f.lock.Name())

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -14,11 +16,10 @@ import (
 	"github.com/openxpc/openxpc/registry"
 )
 
-// helperArgument is the first argument of a process that RunHelper takes over.
-const helperArgument = "-become-a-job"
-
-// reportFD is where a helper says what went wrong; a program that is executed closes it.
-const reportFD = 4
+// helperArgument is the first argument of a process that RunHelper takes over, and
+// behind it is the descriptor where it says what went wrong. A program that is
+// executed closes that.
+const helperArgument = "-become-a-job="
 
 // exitHelper is the exit code of a helper that could not execute the program.
 const exitHelper = 127
@@ -74,9 +75,10 @@ func orderFor(job *registry.Job, program, folder string) order {
 // a registry to become a job: then it sets umask, priority, limits, root folder and
 // user as the job file says and executes the job's program, and never returns.
 func RunHelper() {
-	if len(os.Args) < 4 || os.Args[1] != helperArgument {
+	if len(os.Args) < 4 || !strings.HasPrefix(os.Args[1], helperArgument) {
 		return
 	}
+	reportFD, _ := strconv.Atoi(os.Args[1][len(helperArgument):])
 	// The priority is the thread's on Linux, and exec keeps that of its caller.
 	runtime.LockOSThread()
 	unix.CloseOnExec(reportFD)

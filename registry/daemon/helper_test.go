@@ -249,7 +249,7 @@ func TestWaitForDebugger(t *testing.T) {
 	p.signal(unix.SIGCONT)
 	readUntil(t, out, "began")
 	<-ended
-	if status := p.finish(); status != 0 {
+	if status, _ := p.finish(); status != 0 {
 		t.Errorf("exit %d", status)
 	}
 }

@@ -3,9 +3,11 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/openxpc/openxpc/registry"
@@ -22,7 +24,9 @@ type job struct {
 	log     *slog.Logger // tells everything, if the file says Debug
 	machine launch.Machine
 	proc    *process
-	conn    *client     // the process's bootstrap connection
+	conn    *client     // the process's bootstrap connection; nil after a restart, until it is back
+	back    *nameSocket // where it comes back; nil if it cannot
+	launch  string      // what to know the process by
 	timer   *time.Timer // armed by the machine
 	runs    int
 	exited  bool   // status is that of the last run
@@ -35,8 +39,9 @@ type job struct {
 	next    *registry.Job // in place of file for the next run; nil for file
 
 	interval, calendar *time.Timer // of StartInterval and StartCalendarInterval
-	stamps             []stamp     // of the WatchPaths
-	again              bool        // one of them changed while the process ran
+	intervalEnd        time.Duration
+	stamps             []stamp // of the WatchPaths
+	again              bool    // one of them changed while the process ran
 }
 
 // load declares the job's names and starts it if it wants to run at load.
@@ -53,17 +58,9 @@ func (d *daemon) load(file *registry.Job) error {
 	if err := d.names.Declare(file.Label, file.MachServices); err != nil {
 		return fmt.Errorf("job %q: %w", file.Label, err)
 	}
-	j := &job{file: file, log: d.logOf(file), machine: launch.Machine{
-		Throttle: file.ThrottleInterval, ExitTimeout: cmp.Or(file.ExitTimeout, d.opts.exitTimeout), Once: file.LaunchOnlyOnce, Pace: d.opts.pace,
-	}}
-	j.stamps = stampsOf(file.WatchPaths)
-	d.jobs[file.Label] = j
-	if j.depends() {
-		d.dependents[file.Label] = j
-	}
-	if j.looks() {
-		d.lookers[file.Label] = j
-	}
+	j := d.enlist(file)
+	d.store.Put(fileKey+file.Label, file)
+	d.saveJob(j)
 	j.log.Info("loaded", "path", file.Path)
 	for _, w := range file.WarningsFor(d.uid) {
 		j.log.Warn(fmt.Sprintf("%s:%v", origin(file), w))
@@ -97,6 +94,22 @@ func (everything) Enabled(context.Context, slog.Level) bool { return true }
 func (e everything) WithAttrs(a []slog.Attr) slog.Handler { return everything{e.Handler.WithAttrs(a)} }
 func (e everything) WithGroup(name string) slog.Handler   { return everything{e.Handler.WithGroup(name)} }
 
+// enlist makes a job of a file whose names are declared.
+func (d *daemon) enlist(file *registry.Job) *job {
+	j := &job{file: file, log: d.logOf(file), machine: launch.Machine{
+		Throttle: file.ThrottleInterval, ExitTimeout: cmp.Or(file.ExitTimeout, d.opts.exitTimeout), Once: file.LaunchOnlyOnce, Pace: d.opts.pace,
+	}}
+	j.stamps = stampsOf(file.WatchPaths)
+	d.jobs[file.Label] = j
+	if j.depends() {
+		d.dependents[file.Label] = j
+	}
+	if j.looks() {
+		d.lookers[file.Label] = j
+	}
+	return j
+}
+
 func origin(file *registry.Job) string {
 	if file.Path == "" {
 		return "a document"
@@ -117,6 +130,11 @@ func (d *daemon) tell(j *job, ev launch.Event) {
 	before := j.machine.State()
 	effects := j.machine.Step(d.now(), ev)
 	j.log.Debug("step", "event", ev, "from", before, "to", j.machine.State(), "effects", effects)
+	d.saveJob(j)
+	d.carryOut(j, effects)
+}
+
+func (d *daemon) carryOut(j *job, effects []launch.Effect) {
 	for _, e := range effects {
 		switch e.Kind {
 		case launch.Start:
@@ -175,19 +193,89 @@ func (d *daemon) run(j *job) error {
 	defer child.Close()
 	conn := xpc.NewConnectionFromSocket(own, d.queue)
 	conn.SetLimits(limits)
-	var p *process
-	p, err = spawn(cmp.Or(j.next, j.file), surroundings{d.home.path, d.opts.Helper}, child, func() {
-		d.queue.Async(func() { d.exited(j, p) })
-	})
+	p, err := d.spawn(j, child)
 	if err != nil {
+		d.closeWayBack(j)
 		d.endLater(conn)
 		return err
 	}
 	j.next, j.proc = nil, p
+	if j.back != nil {
+		if p.handle >= 0 {
+			d.store.Keep(j.back.id, p.handle)
+		}
+		d.watchWayBack(j)
+	}
 	j.conn = &client{conn: conn, job: j, uid: -1}
 	d.join(j.conn)
 	return nil
 }
+
+// spawn makes the job's process, which is written down before and after.
+func (d *daemon) spawn(j *job, child *os.File) (p *process, err error) {
+	s := surroundings{registry: d.home.path, helper: d.opts.Helper}
+	if d.store != nil {
+		if j.back, err = d.newNameSocket(""); err != nil {
+			return nil, transient(err)
+		}
+		if s.back, err = j.back.inherit(); err != nil {
+			return nil, transient(err)
+		}
+		if s.back != nil {
+			defer s.back.Close()
+		}
+		j.launch = rand.Text()
+		s.backPath, s.launch = j.back.path, j.launch
+		d.saveJob(j)
+	}
+	return spawn(cmp.Or(j.next, j.file), s, child, func() {
+		d.queue.Async(func() { d.exited(j, p) })
+	})
+}
+
+// watchWayBack lets the job's process have a new connection in place of one that a
+// restart of the daemon has cost it. Whoever holds the way back is the job.
+func (d *daemon) watchWayBack(j *job) {
+	if j.back == nil {
+		return
+	}
+	err := j.back.arm(d, func(s *nameSocket) {
+		if j.back != s {
+			return
+		}
+		if conn, err := s.accept(); err == nil {
+			d.comeBack(j, conn)
+		}
+		d.watchWayBack(j)
+	})
+	if err != nil {
+		j.log.Error("cannot watch for the process's return", "error", err)
+	}
+}
+
+func (d *daemon) comeBack(j *job, socket *os.File) {
+	conn := xpc.NewConnectionFromSocket(socket, d.queue)
+	conn.SetLimits(limits)
+	if old := j.conn; old != nil {
+		d.leave(old)
+		d.endLater(old.conn)
+	}
+	j.conn = &client{conn: conn, job: j, uid: -1}
+	d.join(j.conn)
+}
+
+func (d *daemon) closeWayBack(j *job) {
+	if j.back != nil {
+		d.closeSocket(j.back)
+	}
+	j.back, j.launch = nil, ""
+}
+
+// How long the parent of a process that an earlier daemon started may take to reap it.
+const (
+	notReaped = 20 * time.Millisecond
+	mostLate  = 50
+)
 
 // exited takes note of the end of the job's process. p is read on the queue,
 // after run has set it.
@@ -195,7 +283,15 @@ func (d *daemon) exited(j *job, p *process) {
 	if j.proc != p {
 		return // given up before
 	}
-	status := p.finish()
+	status, err := p.finish()
+	if errors.Is(err, errNotReaped) && p.late < mostLate {
+		p.late++
+		time.AfterFunc(notReaped, func() { d.queue.Async(func() { d.exited(j, p) }) })
+		return
+	}
+	if err != nil {
+		p.abandon()
+	}
 	d.forgetProcess(j)
 	if err := p.failed; err != nil {
 		j.failure = err
@@ -204,7 +300,7 @@ func (d *daemon) exited(j *job, p *process) {
 		d.tell(j, launch.Failed)
 		return
 	}
-	j.exited, j.status = true, status
+	j.exited, j.status = err == nil, status
 	j.log.Info("exited", "pid", p.pid, "status", j.status)
 	if j.file.LaunchOnlyOnce && j.farther == "" {
 		j.farther = "it is launched only once, and has ended"
@@ -235,8 +331,17 @@ func (d *daemon) resetNames(j *job) {
 func (d *daemon) forgetProcess(j *job) {
 	c := j.conn
 	j.proc, j.conn = nil, nil
-	d.leave(c)
-	d.endLater(c.conn)
+	d.closeWayBack(j)
+	for name, a := range d.absent {
+		if a.Job == j.file.Label {
+			delete(d.absent, name)
+			d.apply(d.names.ClientGone(a.client))
+		}
+	}
+	if c != nil {
+		d.leave(c)
+		d.endLater(c.conn)
+	}
 }
 
 // endLater cancels a connection whose end is awaited only when the daemon's own comes.
@@ -284,6 +389,8 @@ func (d *daemon) remove(j *job) {
 	for _, set := range []jobSet{d.jobs, d.dependents, d.lookers} {
 		delete(set, j.file.Label)
 	}
+	d.store.Delete(fileKey + j.file.Label)
+	d.store.Delete(jobKey + j.file.Label)
 	j.log.Info("unloaded")
 	for _, f := range j.removed {
 		f()

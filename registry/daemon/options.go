@@ -53,6 +53,18 @@ type Options struct {
 	// Version is what the daemon calls itself in its status.
 	Version string
 
+	// Outlives makes Serve take over from an earlier process what that had left: from a
+	// service manager (LISTEN_FDS, systemd's descriptor store), or from this very
+	// process before Restart. As long as it runs it leaves the same behind, so that
+	// no name, client or job is lost by its end; and it tells the service manager
+	// of NOTIFY_SOCKET what it is doing (READY, RELOADING, STOPPING, WATCHDOG).
+	// One Serve of a process may do this.
+	Outlives bool
+
+	// Restart, if not nil, has the process execute its program anew, each time that
+	// a value comes, with the same arguments: an upgrade. It needs Outlives.
+	Restart <-chan struct{}
+
 	maxClients  int              // for tests; 0 is MaxClients
 	exitTimeout time.Duration    // for tests; 0 is launch.ExitTimeout
 	lookEvery   time.Duration    // for tests; 0 is the constant lookEvery

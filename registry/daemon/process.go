@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -21,21 +22,28 @@ import (
 
 // process is one run of a job: the leader of a session, and so of a group, of its own.
 type process struct {
-	cmd     *exec.Cmd
+	cmd     *exec.Cmd // nil for one that an earlier daemon started
 	pid     int
-	alone   bool   // the rest of its group is not the registry's business
-	report  report // of a helper
-	failed  error  // what the helper said, known after finish
-	release func() // gives back what waited for the exit
+	handle  int                // pidfd, or -1
+	alone   bool               // the rest of its group is not the registry's business
+	report  report             // of a helper
+	failed  error              // what the helper said, known after finish
+	release func()             // gives back what waited for the exit
+	status  syscall.WaitStatus // of one without cmd, where the system tells it once
+	lost    error              // why there is no status
+	late    int                // how often it was not known yet
 }
 
 // errNoRoom marks a start that failed for want of something that comes back.
 var errNoRoom = errors.New("no room for a process now")
 
-// surroundings are what a daemon gives to all of its jobs.
+// surroundings are what a daemon gives to a job's process beside what its file says.
 type surroundings struct {
-	registry string // path of the registry's socket
-	helper   string // path of the program that calls RunHelper; "" for none
+	registry string   // path of the registry's socket
+	helper   string   // path of the program that calls RunHelper; "" for none
+	launch   string   // what to know the process by after a restart of the daemon
+	back     *os.File // where the process may connect again; nil if there is no such descriptor
+	backPath string   // then the path, or "" for no way back
 }
 
 // spawn starts the job's program. The child end of the bootstrap connection
@@ -46,7 +54,18 @@ func spawn(job *registry.Job, s surroundings, child *os.File, exited func()) (*p
 	if changesUser(job) && job.UserName != "" {
 		own = slices.DeleteFunc(own, func(kv string) bool { return !strings.HasPrefix(kv, "PATH=") })
 	}
+	files := []*os.File{child}
 	env := environment(own, job.Environment, s.registry)
+	switch {
+	case s.back != nil:
+		env = append(env, bootstrap.EnvBootstrapReturn+"="+strconv.Itoa(firstExtraFD+len(files)))
+		files = append(files, s.back)
+	case s.backPath != "":
+		env = append(env, bootstrap.EnvBootstrapReturn+"="+s.backPath)
+	}
+	if s.launch != "" {
+		env = append(env, envLaunch+"="+s.launch)
+	}
 	if len(job.MachServices) == 1 {
 		env = append(env, bootstrap.EnvServiceName+"="+job.MachServices[0])
 	}
@@ -60,7 +79,7 @@ func spawn(job *registry.Job, s surroundings, child *os.File, exited func()) (*p
 	cmd := &exec.Cmd{
 		Path: program, Args: job.Arguments, Env: env, Dir: cmp.Or(job.WorkingDirectory, "/"),
 		Stdout: os.Stdout, Stderr: os.Stderr,
-		ExtraFiles: []*os.File{child},
+		ExtraFiles: files,
 	}
 	if needsHelper(job) {
 		return startHelper(cmd, job, s.helper, exited)
@@ -68,9 +87,9 @@ func spawn(job *registry.Job, s surroundings, child *os.File, exited func()) (*p
 	if err := checkFolder(cmd.Dir); err != nil {
 		return nil, fmt.Errorf("working directory %q: %w", cmd.Dir, err)
 	}
-	files, err := redirect(cmd, job)
+	streams, err := redirect(cmd, job)
 	defer func() {
-		for _, f := range files {
+		for _, f := range streams {
 			f.Close()
 		}
 	}()
@@ -96,7 +115,7 @@ func startHelper(cmd *exec.Cmd, job *registry.Job, helper string, exited func())
 		return nil, err
 	}
 	cmd.Path, cmd.Dir = helper, "/"
-	cmd.Args = slices.Concat([]string{helper, helperArgument, string(text)}, job.Arguments)
+	cmd.Args = slices.Concat([]string{helper, helperArgument + strconv.Itoa(firstExtraFD+len(cmd.ExtraFiles)), string(text)}, job.Arguments)
 	own, child, err := os.Pipe()
 	if err != nil {
 		return nil, transient(err)
@@ -112,8 +131,11 @@ func startHelper(cmd *exec.Cmd, job *registry.Job, helper string, exited func())
 	return p, nil
 }
 
-// bootstrapFD is the descriptor that ExtraFiles' first file has in the child.
-const bootstrapFD = "3"
+// firstExtraFD is the descriptor that ExtraFiles' first file has in the child.
+const firstExtraFD = 3
+
+// envLaunch tells the process of a job from others after a restart of the daemon.
+const envLaunch = "XPC_LAUNCH_ID"
 
 // environment is all that a job sees: a few variables of the daemon's own, where
 // the registry is, and the job's.
@@ -129,7 +151,7 @@ func environment(own []string, job map[string]string, registryPath string) []str
 		vars[name] = value
 	}
 	vars[bootstrap.EnvRegistry] = registryPath
-	vars[bootstrap.EnvBootstrapFD] = bootstrapFD
+	vars[bootstrap.EnvBootstrapFD] = strconv.Itoa(firstExtraFD)
 	var env []string
 	for name, value := range vars {
 		env = append(env, name+"="+value)
@@ -240,19 +262,32 @@ func transient(err error) error {
 	return err
 }
 
-// finish ends what is left of the process group (R222) and takes the exit
-// status: the code, or the negative signal.
-func (p *process) finish() int {
+// errNotReaped says that the status of another's child will be known in a moment.
+var errNotReaped = errors.New("not reaped yet")
+
+// finish ends what is left of the process group (R222) and takes the exit status:
+// the code, or the negative signal. That fails only for a process that is the child
+// of somebody else; then abandon is to be called, unless the error is errNotReaped
+// and finish is to be called again.
+func (p *process) finish() (status int, err error) {
 	if !p.alone {
 		p.signalGroup(unix.SIGTERM)
 	}
-	p.cmd.Wait()
+	var ws syscall.WaitStatus
+	if p.cmd == nil {
+		if ws, err = p.reap(); err != nil {
+			return 0, err
+		}
+	} else {
+		p.cmd.Wait()
+		ws, _ = p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	}
 	p.release()
 	p.failed = p.report.read()
-	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		return -int(ws.Signal())
+	if ws.Signaled() {
+		return -int(ws.Signal()), nil
 	}
-	return p.cmd.ProcessState.ExitCode()
+	return ws.ExitStatus(), nil
 }
 
 // abandon gives up a process that not even SIGKILL ended.
@@ -270,7 +305,13 @@ func (p *process) kill() {
 	p.signalGroup(unix.SIGKILL)
 }
 
-func (p *process) signal(s unix.Signal)      { p.cmd.Process.Signal(s) }
+func (p *process) signal(s unix.Signal) error {
+	if p.cmd != nil {
+		return p.cmd.Process.Signal(s)
+	}
+	return p.signalAdopted(s)
+}
+
 func (p *process) signalGroup(s unix.Signal) { unix.Kill(-p.pid, s) }
 
 // bootstrapPair is the connection that makes a process the job's: one end for the

@@ -57,7 +57,8 @@ func runToEnd(t *testing.T, j *registry.Job) int {
 	child.Close()
 	must(t, err)
 	<-ended
-	return p.finish()
+	status, _ := p.finish()
+	return status
 }
 
 func TestSpawn(t *testing.T) {

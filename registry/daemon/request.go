@@ -154,6 +154,7 @@ func (d *daemon) checkIn(r *call) error {
 	if !who.AdHoc && d.hidden(r.from, name) {
 		return namespace.NotYours(name)
 	}
+	d.reclaim(r.from, name)
 	changes, err := d.names.CheckIn(who, name)
 	if err != nil {
 		return err
@@ -172,6 +173,7 @@ func (d *daemon) checkIn(r *call) error {
 		return errors.New("the listening socket cannot be handed over: no descriptors left")
 	}
 	d.log.Debug("checked in", "name", name, "client", r.from.id)
+	d.saveName(name)
 	return nil
 }
 
@@ -181,5 +183,7 @@ func (d *daemon) checkOut(r *call) error {
 	if info, _ := d.names.Get(name); info.Owner != r.from.id && d.hidden(r.from, name) {
 		return namespace.NotRegistered(name)
 	}
-	return d.names.CheckOut(r.from.id, name)
+	err := d.names.CheckOut(r.from.id, name)
+	d.saveName(name)
+	return err
 }

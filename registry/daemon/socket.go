@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +18,8 @@ type nameSocket struct {
 	name     string
 	listener *os.File
 	endpoint *xpc.Endpoint
+	id       string // under which it is kept; "" if it is not
+	place    int    // the endpoint's descriptor, or -1
 	path     string // of the socket's file where it has to stay, or ""
 	cancel   func() // ends the watch, or nil
 	watch    uint64 // counts watches, so that a notice of an earlier one is known as such
@@ -31,15 +34,47 @@ func (d *daemon) newNameSocket(name string) (*nameSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	endpoint, kept, err := newEndpoint(path)
+	endpoint, place, kept, err := newEndpoint(path)
 	if err != nil {
 		listener.Close()
 		return nil, err
 	}
-	return &nameSocket{name: name, listener: listener, endpoint: endpoint, path: kept}, nil
+	s := &nameSocket{name: name, listener: listener, endpoint: endpoint, place: place, path: kept}
+	d.keepSocket(s)
+	return s, nil
+}
+
+// inherit is a duplicate of the endpoint's descriptor, nil where that is a path.
+func (s *nameSocket) inherit() (*os.File, error) {
+	if s.place < 0 {
+		return nil, nil
+	}
+	fd, err := unix.FcntlInt(uintptr(s.place), unix.F_DUPFD_CLOEXEC, firstExtraFD)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "way back"), nil
+}
+
+// accept takes one client.
+func (s *nameSocket) accept() (*os.File, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fd, _, err := unix.Accept(s.fd())
+	if err != nil {
+		return nil, err
+	}
+	unix.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), "connection"), nil
 }
 
 func (s *nameSocket) fd() int { return int(s.listener.Fd()) }
+
+// closeSocket closes one that is kept.
+func (d *daemon) closeSocket(s *nameSocket) {
+	d.store.Drop(s.id)
+	s.close()
+}
 
 // close ends the watch and the daemon's hold on the socket; clients in its queue
 // are turned away unless the job still holds it.

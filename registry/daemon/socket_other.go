@@ -8,6 +8,8 @@ import "github.com/openxpc/openxpc/xpc"
 const namesMode = 0o711
 
 // newEndpoint is the path: this system has no descriptor that stands for a socket's file.
-func newEndpoint(path string) (e *xpc.Endpoint, kept string, err error) {
-	return xpc.NewEndpointFromFD(-1, path), path, nil
+func newEndpoint(path string) (e *xpc.Endpoint, place int, kept string, err error) {
+	return xpc.NewEndpointFromFD(-1, path), -1, path, nil
 }
+
+func isPlace(int) bool { return false }

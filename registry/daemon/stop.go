@@ -24,7 +24,7 @@ func (j *job) answerPatience() time.Duration {
 // answer, gets SIGTERM (R184). The machine's timer runs in any case.
 func (d *daemon) stop(j *job) {
 	p := j.proc
-	if !j.file.EnableTransactions || !j.conn.spoke {
+	if !j.file.EnableTransactions || j.conn == nil || !j.conn.spoke {
 		p.signal(unix.SIGTERM)
 		return
 	}

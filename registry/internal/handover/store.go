@@ -27,7 +27,7 @@ const (
 const firstFD = 3
 
 // journalID is the id of a journal, with its generation behind it.
-const journalID = "xpc-state-"
+const journalID = ".state-"
 
 // Held is what the process before has left. The receiver owns the descriptors; they
 // are kept further, until it calls Drop.

@@ -6,19 +6,19 @@ import "time"
 // It is a plain value.
 type Memory struct {
 	State                         State
-	Unload, Wanted, Asked         bool
+	Unload, Wanted, Asked, Again  bool
 	NotBefore, KeepAfter, TimerAt time.Duration
 }
 
 // Memory is where the job is.
 func (m *Machine) Memory() Memory {
-	return Memory{m.state, m.unload, m.wanted, m.asked, m.notBefore, m.keepAfter, m.timerAt}
+	return Memory{m.state, m.unload, m.wanted, m.asked, m.again, m.notBefore, m.keepAfter, m.timerAt}
 }
 
 // Resume puts a new Machine where another one was. alive tells whether the job's
 // process was found; if it was not, and there had been one, Exited follows.
 func (m *Machine) Resume(k Memory, alive bool, now time.Duration) []Effect {
-	m.state, m.unload, m.wanted, m.asked = k.State, k.Unload, k.Wanted, k.Asked
+	m.state, m.unload, m.wanted, m.asked, m.again = k.State, k.Unload, k.Wanted, k.Asked, k.Again
 	m.notBefore, m.keepAfter, m.timerAt = k.NotBefore, k.KeepAfter, k.TimerAt
 	switch {
 	case m.state == Waiting, m.state == Killing:
