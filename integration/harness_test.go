@@ -120,16 +120,25 @@ func (j job) file(t *testing.T, dir string) string {
 	return path
 }
 
-// begin starts a registry with these jobs and makes it this process's.
-func begin(t *testing.T, jobs ...job) *world {
+// prepare makes a world without a registry, and the arguments of one with these jobs.
+func prepare(t *testing.T, jobs ...job) (w *world, args []string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	w := &world{journal: newJournal(t), ctx: ctx, dir: t.TempDir()}
+	t.Cleanup(cancel)
+	w = &world{journal: newJournal(t), ctx: ctx, dir: t.TempDir()}
 	w.socket = filepath.Join(w.dir, "registry", "r.sock")
-	args := []string{"--socket", w.socket, "--end-with-parent"}
+	args = []string{"--socket", w.socket}
 	for _, j := range jobs {
 		args = append(args, "--job", j.file(t, w.dir))
 	}
+	return w, args
+}
+
+// begin starts a registry with these jobs and makes it this process's.
+func begin(t *testing.T, jobs ...job) *world {
+	t.Helper()
+	w, args := prepare(t, jobs...)
+	args = append(args, "--end-with-parent")
 	t.Setenv(raceVariable, raceOptions)
 	w.registry = exec.Command(xpcd(t), args...)
 	ready := make(chan struct{})
@@ -144,11 +153,10 @@ func begin(t *testing.T, jobs ...job) *world {
 		in.Close()
 		w.registry.Wait()
 		w.close()
-		cancel()
 	})
 	select {
 	case <-ready:
-	case <-ctx.Done():
+	case <-w.ctx.Done():
 		t.Fatal("xpcd was never ready")
 	}
 	t.Setenv(bootstrap.EnvRegistry, w.socket)

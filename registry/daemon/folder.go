@@ -33,12 +33,13 @@ type folder struct {
 	names  string // folder of the names' sockets
 	system bool   // the machine's registry, which every user reaches
 	lock   *os.File
+	held   bool // the lock is that of an earlier process
 	given  bool // the socket is a service manager's
 }
 
 // claim makes path this process's, or says why it cannot be. The caller releases it.
-// lock is that of an earlier process, or nil.
-func claim(path string, lock *os.File) (*folder, error) {
+// lock is that of an earlier process, or -1.
+func claim(path string, lock int) (*folder, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("registry: %w", err)
@@ -50,7 +51,7 @@ func claim(path string, lock *os.File) (*folder, error) {
 	return f, nil
 }
 
-func (f *folder) prepare(held *os.File) error {
+func (f *folder) prepare(fd int) error {
 	dir := filepath.Dir(f.path)
 	if err := makeFolder(dir, f.system); err != nil {
 		return err
@@ -61,9 +62,10 @@ func (f *folder) prepare(held *os.File) error {
 	if err := f.checkSocket(); err != nil {
 		return err
 	}
-	if held != nil {
+	if fd >= 0 {
+		held := os.NewFile(uintptr(fd), f.path+".lock")
 		if current, _ := lockFile(held, f.path); current {
-			f.lock = held
+			f.lock, f.held = held, true
 			return nil // what is in the folder may be in use
 		}
 		held.Close()

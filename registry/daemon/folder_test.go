@@ -97,7 +97,7 @@ func TestUnsafePaths(t *testing.T) {
 			must(t, os.Mkdir(dir, 0o700))
 			socket := filepath.Join(dir, "r.sock")
 			tt.prepare(t, dir, socket)
-			f, err := claim(socket, nil)
+			f, err := claim(socket, -1)
 			if err == nil {
 				f.release()
 				t.Fatal("it was accepted")
@@ -132,12 +132,12 @@ func chown(t *testing.T, path string) {
 func TestAWritableFolderAboveIsRefused(t *testing.T) {
 	top := shortDir(t)
 	must(t, os.Chmod(top, 0o777))
-	_, err := claim(filepath.Join(top, "xpc", "r.sock"), nil)
+	_, err := claim(filepath.Join(top, "xpc", "r.sock"), -1)
 	if !errors.Is(err, ErrUnsafePath) || !strings.Contains(fmt.Sprint(err), "chmod o-w "+top) {
 		t.Errorf("anybody could move the folder away: got %v", err)
 	}
 	must(t, os.Chmod(top, 0o777|os.ModeSticky))
-	f, err := claim(filepath.Join(top, "xpc", "r.sock"), nil)
+	f, err := claim(filepath.Join(top, "xpc", "r.sock"), -1)
 	if err != nil {
 		t.Fatalf("in a sticky folder, like /tmp, nobody can: %v", err)
 	}
@@ -147,7 +147,7 @@ func TestAWritableFolderAboveIsRefused(t *testing.T) {
 func TestClaimMakesAndRemovesItsFolder(t *testing.T) {
 	dir := filepath.Join(shortDir(t), "xpc")
 	socket := filepath.Join(dir, "r.sock")
-	f, err := claim(socket, nil)
+	f, err := claim(socket, -1)
 	must(t, err)
 	l, err := f.listen()
 	must(t, err)
@@ -168,9 +168,9 @@ func TestAStaleSocketIsReplacedAndALiveDaemonIsNot(t *testing.T) {
 	dir := shortDir(t)
 	socket := filepath.Join(dir, "r.sock")
 	stale(t, socket)
-	f, err := claim(socket, nil)
+	f, err := claim(socket, -1)
 	must(t, err)
-	_, second := claim(socket, nil)
+	_, second := claim(socket, -1)
 	if want := fmt.Sprintf("%s, pid %d", socket, os.Getpid()); !errors.Is(second, ErrAlreadyServed) || !strings.Contains(second.Error(), want) {
 		t.Errorf("got %v, want ErrAlreadyServed that says %q", second, want)
 	}
@@ -184,7 +184,7 @@ func TestAStaleSocketIsReplacedAndALiveDaemonIsNot(t *testing.T) {
 		c.Close()
 	}
 	f.release()
-	f, err = claim(socket, nil)
+	f, err = claim(socket, -1)
 	if err != nil {
 		t.Fatalf("when the first has gone the place is free: %v", err)
 	}
@@ -197,7 +197,7 @@ func TestALongPathIsNoProblemOnLinux(t *testing.T) {
 		dir = filepath.Join(dir, strings.Repeat("long", 12))
 		must(t, os.Mkdir(dir, 0o700))
 	}
-	f, err := claim(filepath.Join(dir, "r.sock"), nil)
+	f, err := claim(filepath.Join(dir, "r.sock"), -1)
 	must(t, err)
 	defer f.release()
 	l, err := f.listen()

@@ -34,16 +34,12 @@ func (d *daemon) takeOver() (*handover.Held, error) {
 
 // claimPlace makes the registry's path this process's.
 func (d *daemon) claimPlace(held *handover.Held) error {
-	var lock *os.File
-	if fd := takeOne(held, lockID); fd >= 0 {
-		lock = os.NewFile(uintptr(fd), lockID)
-	}
 	path := cmp.Or(d.opts.Path, givenPath(held), registry.DefaultPath())
-	home, err := claim(path, lock)
+	home, err := claim(path, takeOne(held, lockID))
 	if err != nil {
 		return err
 	}
-	if d.home = home; home.lock != lock {
+	if d.home = home; !home.held {
 		d.store.Drop(lockID)
 		d.store.Keep(lockID, int(home.lock.Fd()))
 	}

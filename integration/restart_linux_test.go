@@ -1,0 +1,185 @@
+package integration_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/openxpc/openxpc/xpc"
+	"github.com/openxpc/openxpc/xpc/bootstrap"
+)
+
+// waysToRestart are what a registry must survive.
+var waysToRestart = []struct {
+	name string
+	do   func(*supervisor)
+}{
+	{"kill", (*supervisor).restart},
+	{"upgrade", (*supervisor).upgrade},
+}
+
+func TestRestart_NobodyNotices(t *testing.T) {
+	for _, way := range waysToRestart {
+		t.Run(way.name, func(t *testing.T) {
+			s := supervise(t, theService)
+			c := s.to(serviceName)
+			pid := c.pid("it runs")
+			for range 3 {
+				way.do(s)
+				if got := c.pid("the connection goes on"); got != pid {
+					t.Errorf("the process %d answers, want %d", got, pid)
+				}
+				if got := s.running(theService); got != pid {
+					t.Errorf("the registry knows of process %d, want %d", got, pid)
+				}
+				fresh := s.to(serviceName)
+				if got := fresh.pid("a new client"); got != pid {
+					t.Errorf("a new client is answered by %d, want %d: one instance", got, pid)
+				}
+				fresh.Cancel()
+				fresh.wants("cancelled", invalid)
+			}
+			c.quiet("a connection between programs is none of the registry's business")
+			s.kill(pid)
+			c.wants("it has ended", interrupted)
+			next := c.pid("the registry has seen it, and has taken the name back")
+			if next == pid {
+				t.Error("who was killed has answered")
+			}
+			if got := s.running(theService); got != next {
+				t.Errorf("the registry knows of process %d, want %d", got, next)
+			}
+		})
+	}
+}
+
+// While no registry is there a client queues at the name's socket, and at the registry's.
+func TestRestart_ClientsQueue(t *testing.T) {
+	s := supervise(t, theService)
+	known := s.to(serviceName)
+	s.tool(bootstrap.OpLookUp, bootstrap.KeyName, serviceName)
+	pid := known.pid("it runs")
+	s.kill(pid)
+	known.wants("killed", interrupted)
+	s.crash()
+	first := known.request(message("", "one"))
+	second := s.to(serviceName).request(message("", "two"))
+	s.start()
+	for _, p := range []outcome{first, second} {
+		if m, ok := p.get("it waited").(*xpc.Dictionary); !ok || m.GetInt64("pid") == 0 {
+			t.Error("a client that waited for the registry was not answered")
+		}
+	}
+}
+
+// adHoc registers a name, and is ordered to end.
+var adHoc = helper("ad-hoc", func() {
+	s := &service{}
+	s.listen(helperArgument())
+	say("listens")
+	for range orders() {
+	}
+})
+
+func TestRestart_AdHocNames(t *testing.T) {
+	const name = "com.example.adhoc"
+	for _, way := range waysToRestart {
+		t.Run(way.name, func(t *testing.T) {
+			s := supervise(t)
+			p := s.run(adHoc, name)
+			s.says("it has asked", adHoc, "listens")
+			early := s.registered(name)
+			early.pid("registered")
+			way.do(s)
+			early.pid("known")
+			fresh := s.to(name)
+			if got := fresh.pid("the name is there at once"); got != p.Process.Pid {
+				t.Errorf("%d answers, want %d", got, p.Process.Pid)
+			}
+			fresh.Cancel()
+			fresh.wants("cancelled", invalid)
+			for owner := 0; owner != p.Process.Pid; {
+				names := s.tool(bootstrap.OpList, bootstrap.KeyName, "").GetArray(bootstrap.KeyNames)
+				if names.Count() != 1 {
+					t.Fatal("the name is gone")
+				}
+				owner = int(names.GetDictionary(0).GetInt64(bootstrap.KeyPID)) // 0 until it is back
+				if s.ctx.Err() != nil {
+					t.Fatal("the program never claimed its name again")
+				}
+			}
+			way.do(s)
+			p.end()
+			early.wants("the program that had the name is gone", interrupted)
+			early.wants("and the name with it", invalid)
+		})
+	}
+}
+
+// registered waits until somebody serves the name, and connects.
+func (w *world) registered(name string) *client {
+	w.t.Helper()
+	for {
+		m := xpc.NewDictionary()
+		m.SetString(bootstrap.KeyOp, bootstrap.OpLookUp)
+		m.SetString(bootstrap.KeyName, name)
+		w.tool(bootstrap.OpPing, bootstrap.KeyName, "")
+		reply, err := w.tools.SendMessageWithReplySync(w.ctx, m)
+		must(w.t, err)
+		if reply.GetInt64(bootstrap.KeyError) == 0 {
+			return w.to(name)
+		}
+	}
+}
+
+// xpcd is killed at each step of a launch: whatever it had told its supervisor by
+// then, one instance answers in the end, and every client.
+func TestRestart_KilledAtEachStep(t *testing.T) {
+	for step := 1; ; step++ {
+		done := false
+		t.Run(fmt.Sprint("message ", step), func(t *testing.T) {
+			s := superviseLater(t, theService)
+			s.killAt = step
+			s.start()
+			clients := []*client{s.to(serviceName), s.to(serviceName)}
+			var calls []outcome
+			for _, c := range clients {
+				calls = append(calls, c.request(message("", "")))
+			}
+			answered := make(chan struct{})
+			var pids []int64
+			go func() {
+				defer close(answered)
+				for _, p := range calls {
+					if m, ok := p.get("it is answered in the end").(*xpc.Dictionary); ok {
+						pids = append(pids, m.GetInt64("pid"))
+					}
+				}
+			}()
+			select {
+			case <-s.killed:
+				s.gone()
+				s.start()
+			case <-answered:
+				s.mu.Lock()
+				done = s.messages < step
+				s.killAt = 0
+				s.mu.Unlock()
+				if !done && s.restarts == 0 {
+					<-s.killed
+					s.gone()
+					s.start()
+				}
+			}
+			await(t, "everybody is answered", answered)
+			if len(pids) != 2 || pids[0] != pids[1] {
+				t.Errorf("answered by %d, want one instance for both", pids)
+			}
+			if got := s.running(theService); len(pids) > 0 && got != int(pids[0]) {
+				t.Errorf("the registry knows of process %d, want %d", got, pids[0])
+			}
+		})
+		if done || t.Failed() {
+			return
+		}
+	}
+}
