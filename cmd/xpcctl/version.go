@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -33,16 +34,17 @@ func (t *tool) versionCommand() *cobra.Command {
 	}
 }
 
+// release is what a package calls itself; the linker sets it.
+var release string
+
 // build is what the Go tool noted about this program.
 func build() (version, commit string) {
 	version, commit = "(devel)", "unknown"
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return version, commit
+		return cmp.Or(release, version), commit
 	}
-	if info.Main.Version != "" {
-		version = info.Main.Version
-	}
+	version = cmp.Or(release, info.Main.Version, version)
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
 			commit = s.Value
