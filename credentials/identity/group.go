@@ -60,6 +60,13 @@ func (g *groupFile) exclusive(etc, name string) (int, error) {
 	return gid, nil
 }
 
+// ErrNoGroup: the group that would mark a program does not exist.
+var ErrNoGroup = errors.New("this system has no group")
+
+// MarkerGroup gives the id of a group if it can mark a program: nobody is a member of it
+// or can become one. etc is the folder of the files group, passwd and subgid.
+func MarkerGroup(etc, name string) (gid int, err error) { return exclusiveGroup(etc, name) }
+
 func exclusiveGroup(etc, name string) (int, error) {
 	gid := -1
 	err := each(filepath.Join(etc, "group"), 4, func(f []string) error {
@@ -76,7 +83,7 @@ func exclusiveGroup(etc, name string) (int, error) {
 		return -1, err
 	}
 	if gid < 0 {
-		return -1, fmt.Errorf("this system has no group %s: install the program with xpcsign install", name)
+		return -1, fmt.Errorf("%w %s: install the program with xpcsign install", ErrNoGroup, name)
 	}
 	text := strconv.Itoa(gid)
 	err = each(filepath.Join(etc, "group"), 4, func(f []string) error {
