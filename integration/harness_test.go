@@ -193,6 +193,12 @@ func (w *world) run(name string, args ...string) *process {
 	w.t.Helper()
 	self, err := os.Executable()
 	must(w.t, err)
+	return w.runProgram(self, name, args...)
+}
+
+// runProgram is run for a copy of this binary.
+func (w *world) runProgram(self, name string, args ...string) *process {
+	w.t.Helper()
 	in, orders, err := os.Pipe()
 	must(w.t, err)
 	defer in.Close()

@@ -18,6 +18,14 @@ var ErrUntrusted = errors.New("somebody else could change it")
 // must be root's or uid's, and its folder too; nobody else may be able to write to
 // either, nor take a folder above out of the way. Errors: LoadJob's, and ErrUntrusted.
 func LoadTrusted(path string, uid int) (*Job, error) {
+	data, err := readTrusted(path, uid)
+	if err != nil {
+		return nil, err
+	}
+	return ParseJob(path, data)
+}
+
+func readTrusted(path string, uid int) ([]byte, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -25,11 +33,7 @@ func LoadTrusted(path string, uid int) (*Job, error) {
 	if err := checkPlace(path, uid); err != nil {
 		return nil, fmt.Errorf("registry: job file: %w", err)
 	}
-	data, err := readFile(path, func(info fs.FileInfo) error { return checkEntry(path, info, uid) })
-	if err != nil {
-		return nil, err
-	}
-	return ParseJob(path, data)
+	return readFile(path, func(info fs.FileInfo) error { return checkEntry(path, info, uid) })
 }
 
 // checkPlace looks at the folders of the path, and at those of what it is a

@@ -117,7 +117,10 @@ type event struct {
 }
 
 // NewConnection makes a connection to the service name among the program's own
-// services (xpc_connection_create); a nil queue means DefaultQueue. With the
+// services (xpc_connection_create), those in the folder XPCServices beside its
+// executable: the user's registry launches one instance for this process, which
+// ends with it. If there is none of the name, the registries are asked as by
+// NewMachServiceConnection. A nil queue means DefaultQueue. With the
 // name "" it makes an anonymous listener, which others reach through NewEndpoint
 // (R51, R108). It always succeeds: an unknown name is told after Activate, by
 // ErrConnectionInvalid (R50).
@@ -125,7 +128,7 @@ func NewConnection(name string, q *Queue) *Connection {
 	if name == "" {
 		return newListener("", anonymousSocket(), q)
 	}
-	return newNamed(name, q, 0)
+	return newOwn(name, q)
 }
 
 // NewMachServiceConnection makes a connection to a name that the registry knows

@@ -38,11 +38,13 @@ func newRegistryClient(o registryOrigin, inherits bool) *registryClient {
 
 type registryClient struct {
 	origin   registryOrigin
-	inherits bool // the socket that a launched job inherits leads here
+	inherits bool          // the socket that a launched job inherits leads here
+	services func() string // folder of the program's own services, the only ones looked for; nil for all others
 
 	mu        sync.Mutex // guards the rest; never held while the registry is asked
 	conn      *Connection
 	inherited bool
+	lasting   bool // kept though nothing needs it
 	obeys     bool // the inherited socket's job ends by its transactions
 	orphaned  bool // the inherited socket led to a registry that is gone for good
 	uses      int  // look-ups and check-ins under way
@@ -99,7 +101,7 @@ func (r *registryClient) done() {
 }
 
 func (r *registryClient) closeIfIdle() {
-	if r.uses == 0 && len(r.names) == 0 && len(r.served) == 0 && r.conn != nil && !r.inherited {
+	if r.uses == 0 && len(r.names) == 0 && len(r.served) == 0 && r.conn != nil && !r.inherited && !r.lasting {
 		// Cancel takes no lock of ours: the handler runs on the connection's queue.
 		r.conn.Cancel()
 		r.conn = nil
@@ -219,7 +221,7 @@ func (r *registryClient) repeat(conn *Connection) {
 
 // lookUpAgain fails only if the registry does not answer.
 func (r *registryClient) lookUpAgain(conn *Connection, name string) error {
-	answer, err := request(context.Background(), conn, bootstrap.OpLookUp, name)
+	answer, err := r.request(context.Background(), conn, bootstrap.OpLookUp, name)
 	if err != nil {
 		return err
 	}
@@ -239,7 +241,7 @@ func (r *registryClient) lookUpAgain(conn *Connection, name string) error {
 // serveAgain fails only if the registry does not answer. A listener whose name is
 // another's by now has come to its end.
 func (r *registryClient) serveAgain(conn *Connection, s *checkedIn) error {
-	answer, err := request(context.Background(), conn, bootstrap.OpCheckIn, s.name)
+	answer, err := r.request(context.Background(), conn, bootstrap.OpCheckIn, s.name)
 	if err != nil {
 		return err
 	}
@@ -324,6 +326,7 @@ func (r *registryClient) lookUp(ctx context.Context, name string, c *Connection)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.lasting = r.services != nil
 	n := r.names[name]
 	if n == nil {
 		n = &registryName{users: map[*Connection]struct{}{}}
@@ -409,7 +412,7 @@ func (r *registryClient) checkOut(s *checkedIn) {
 // after an error.
 func (r *registryClient) ask(ctx context.Context, stage, op, name string) (*Dictionary, error) {
 	for {
-		answer, err := request(ctx, r.use(), op, name)
+		answer, err := r.request(ctx, r.use(), op, name)
 		switch {
 		case errors.Is(err, ErrConnectionInterrupted) && ctx.Err() == nil:
 			r.done()
@@ -421,10 +424,13 @@ func (r *registryClient) ask(ctx context.Context, stage, op, name string) (*Dict
 	}
 }
 
-func request(ctx context.Context, conn *Connection, op, name string) (*Dictionary, error) {
+func (r *registryClient) request(ctx context.Context, conn *Connection, op, name string) (*Dictionary, error) {
 	m := NewDictionary()
 	m.SetString(bootstrap.KeyOp, op)
 	m.SetString(bootstrap.KeyName, name)
+	if r.services != nil {
+		m.SetString(bootstrap.KeyServices, r.services())
+	}
 	return conn.SendMessageWithReplySync(ctx, m)
 }
 

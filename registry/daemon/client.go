@@ -31,6 +31,8 @@ type client struct {
 	refused bool // over the user's quota: told so at its first request
 	gone    bool
 	spoke   bool                    // has asked for something, and so answers too
+	domain  string                  // of the services of its program's own, "" if it has none
+	own     []*job                  // those services
 	speaker credentials.Credentials // of a job: who wrote the message that is being answered
 }
 
@@ -81,6 +83,7 @@ func (d *daemon) leave(c *client) {
 			d.saveName(name)
 		}
 	}
+	d.endOwn(c)
 }
 
 // caller is the client as the name table sees it. A job's process may register
@@ -130,7 +133,7 @@ func (d *daemon) tellGone(ch namespace.Change) {
 	}
 	m := xpc.NewDictionary()
 	m.SetString(bootstrap.KeyOp, bootstrap.OpGone)
-	m.SetString(bootstrap.KeyName, ch.Name)
+	m.SetString(bootstrap.KeyName, namespace.Public(ch.Name))
 	m.SetString(bootstrap.KeyReason, ch.Reason)
 	c.conn.SendMessage(m)
 }

@@ -22,6 +22,7 @@ const demand = launch.Demand
 type job struct {
 	file    *registry.Job
 	log     *slog.Logger // tells everything, if the file says Debug
+	client  *client      // whose own service this is, or nil
 	machine launch.Machine
 	proc    *process
 	conn    *client     // the process's bootstrap connection; nil after a restart, until it is back

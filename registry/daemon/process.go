@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/openxpc/openxpc/registry"
+	"github.com/openxpc/openxpc/registry/internal/namespace"
 	"github.com/openxpc/openxpc/xpc/bootstrap"
 )
 
@@ -67,7 +68,7 @@ func spawn(job *registry.Job, s surroundings, child *os.File, exited func()) (*p
 		env = append(env, envLaunch+"="+s.launch)
 	}
 	if len(job.MachServices) == 1 {
-		env = append(env, bootstrap.EnvServiceName+"="+job.MachServices[0])
+		env = append(env, bootstrap.EnvServiceName+"="+namespace.Public(job.MachServices[0]))
 	}
 	if job.EnableTransactions {
 		env = append(env, bootstrap.EnvTransactions+"=1")

@@ -116,6 +116,9 @@ func (d *daemon) describe(c *client, j *job) *xpc.Dictionary {
 	if d.home.system {
 		text("type", "LaunchDaemon")
 	}
+	if j.isOwn() {
+		text("type", "XPCService")
+	}
 	text("state", j.state())
 	text("program", j.file.Program)
 	arguments := xpc.NewArray()

@@ -121,9 +121,30 @@ func badRequest(format string, args ...any) error {
 	return &namespace.Error{Code: bootstrap.BadRequest, Reason: fmt.Sprintf(format, args...)}
 }
 
+// nameFor is the name that the request is about. The process of a program's own
+// service says its name without the domain.
+func nameFor(r *call) (string, error) {
+	name := r.m.GetString(bootstrap.KeyName)
+	if err := bootstrap.CheckName(name); err != nil {
+		return "", badRequest("%v", err)
+	}
+	if j := r.from.job; j != nil && name == namespace.Public(j.file.Label) {
+		return j.file.Label, nil
+	}
+	return name, nil
+}
+
 // lookUp gives the caller the name's endpoint and subscribes it to the name's end.
 func (d *daemon) lookUp(r *call) error {
-	name := r.m.GetString(bootstrap.KeyName)
+	name, err := nameFor(r)
+	if err != nil {
+		return err
+	}
+	if folder := r.m.GetString(bootstrap.KeyServices); folder != "" {
+		if name, err = d.ownService(r.from, folder, name); err != nil {
+			return err
+		}
+	}
 	if d.hidden(r.from, name) || d.notYet(name) {
 		return namespace.Unknown(name)
 	}
@@ -149,7 +170,10 @@ func (d *daemon) notYet(name string) bool {
 
 // checkIn hands the name's listening socket over to the caller.
 func (d *daemon) checkIn(r *call) error {
-	name := r.m.GetString(bootstrap.KeyName)
+	name, err := nameFor(r)
+	if err != nil {
+		return err
+	}
 	who := d.caller(r.from)
 	if !who.AdHoc && d.hidden(r.from, name) {
 		return namespace.NotYours(name)
@@ -179,11 +203,14 @@ func (d *daemon) checkIn(r *call) error {
 
 // checkOut takes the name back from the caller; clients queue from now on.
 func (d *daemon) checkOut(r *call) error {
-	name := r.m.GetString(bootstrap.KeyName)
+	name, err := nameFor(r)
+	if err != nil {
+		return namespace.NotRegistered(r.m.GetString(bootstrap.KeyName))
+	}
 	if info, _ := d.names.Get(name); info.Owner != r.from.id && d.hidden(r.from, name) {
 		return namespace.NotRegistered(name)
 	}
-	err := d.names.CheckOut(r.from.id, name)
+	err = d.names.CheckOut(r.from.id, name)
 	d.saveName(name)
 	return err
 }

@@ -194,7 +194,7 @@ func (d *daemon) restore(held *handover.Held) error {
 		d.consider(j)
 	}
 	d.startLooking()
-	if len(d.absent) > 0 {
+	if len(d.absent)+d.own() > 0 {
 		time.AfterFunc(absentPatience, func() { d.queue.Async(d.giveUpAbsent) })
 	}
 	d.log.Info("restored", "jobs", len(d.jobs), "names", len(d.sockets))
@@ -363,7 +363,7 @@ func (d *daemon) reclaim(c *client, name string) {
 }
 
 // giveUpAbsent removes the ad-hoc names of programs that have not come back. A job's
-// own names go with its process.
+// own names go with its process. Likewise the services of programs' own.
 func (d *daemon) giveUpAbsent() {
 	for name, a := range d.absent {
 		if info, _ := d.names.Get(name); info.Job == "" {
@@ -371,6 +371,21 @@ func (d *daemon) giveUpAbsent() {
 			d.apply(d.names.ClientGone(a.client))
 		}
 	}
+	for _, j := range d.jobs {
+		if j.isOwn() && j.client == nil {
+			d.unload(j, "its program has not come back")
+		}
+	}
+}
+
+// own is how many jobs are services of programs' own.
+func (d *daemon) own() (n int) {
+	for _, j := range d.jobs {
+		if j.isOwn() {
+			n++
+		}
+	}
+	return n
 }
 
 // dropUnused closes what was held and nobody has taken.

@@ -42,6 +42,7 @@ const (
 	KeyListener = "listener" // fd: the listening socket, handed over at check-in
 	KeyLabel    = "label"    // string: job label
 	KeyPath     = "path"     // string: absolute path of a job file
+	KeyServices = "services" // string: absolute path of the folder of the caller's own services
 	KeyIdle     = "idle"     // bool: no transaction is open
 	KeyProcess  = "process"  // fd: the kernel's handle of a process (pidfd), absent where there is none
 	KeyGID      = "gid"      // int64: group id, -1 if not known
@@ -50,10 +51,12 @@ const (
 	KeyPin      = "pin"      // uint64: an image that the registry holds on to; absent if it holds none
 )
 
-// Routines for programs. A look-up subscribes the caller to the name: when it
+// Routines for programs. A look-up with KeyServices looks in that folder alone, on
+// behalf of the registry's own user, for a service that is the caller's only and
+// ends with its connection to the registry (R51); without, among the names. A look-up subscribes the caller to the name: when it
 // is gone for good, the registry sends OpGone with KeyName and KeyReason.
 const (
-	OpLookUp   = "look-up"   // name -> endpoint
+	OpLookUp   = "look-up"   // name, services (optional) -> endpoint
 	OpCheckIn  = "check-in"  // name -> listener, endpoint
 	OpCheckOut = "check-out" // name -> nothing: the listener was cancelled, the name stays with the registry
 	OpGone     = "gone"      // sent by the registry

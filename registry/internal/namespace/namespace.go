@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/openxpc/openxpc/xpc/bootstrap"
 )
@@ -107,7 +108,7 @@ type Table struct {
 // Declare adds the names of a job, all of them or none.
 func (t *Table) Declare(job string, names []string) error {
 	for i, name := range names {
-		if err := bootstrap.CheckName(name); err != nil {
+		if err := checkName(name); err != nil {
 			return refuse(bootstrap.BadRequest, "%v", err)
 		}
 		if e := t.entries[name]; e != nil {
@@ -134,7 +135,7 @@ func (t *Table) Undeclare(job, reason string) []Change {
 
 // LookUp subscribes c to the name. The first look-up makes the socket (design: names are cheap).
 func (t *Table) LookUp(c Client, name string) ([]Change, error) {
-	if err := bootstrap.CheckName(name); err != nil {
+	if err := checkName(name); err != nil {
 		return nil, refuse(bootstrap.BadRequest, "%v", err)
 	}
 	e := t.entries[name]
@@ -158,6 +159,28 @@ func Unknown(name string) error {
 	return refuse(bootstrap.UnknownService, "no job declares %q and no program has registered it", name)
 }
 
+// Domain is what stands before the names of services that one process has for
+// itself (R210): of the process pid, or of its connection number if that is not 0.
+// No program can say such a name.
+func Domain(pid int, number Client) string {
+	if number == 0 {
+		return fmt.Sprintf("%s%d/", processes, pid)
+	}
+	return fmt.Sprintf("%s%d.%d/", processes, pid, number)
+}
+
+// Public is the name without its domain.
+func Public(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
+
+const processes = "pid/"
+
+func checkName(name string) error {
+	if strings.HasPrefix(name, processes) {
+		name = Public(name)
+	}
+	return bootstrap.CheckName(name)
+}
+
 // NotRegistered is the answer to a check-out of a name that there is not.
 func NotRegistered(name string) error {
 	return refuse(bootstrap.UnknownService, "%q is not registered", name)
@@ -171,7 +194,7 @@ func NotYours(name string) error {
 
 // CheckIn makes the caller the one that serves the name (R214).
 func (t *Table) CheckIn(c Caller, name string) ([]Change, error) {
-	if err := bootstrap.CheckName(name); err != nil {
+	if err := checkName(name); err != nil {
 		return nil, refuse(bootstrap.BadRequest, "%v", err)
 	}
 	e := t.entries[name]
