@@ -52,7 +52,10 @@ func (t *tester) carryOut(cmd command) (outcome, error) {
 		return outcome{}, err
 	}
 	limit := time.Duration(cmd.ms) * time.Millisecond
-	payload := make([]byte, cmd.size)
+	var payload []byte
+	if cmd.work != "hand" { // whose data is made elsewhere
+		payload = make([]byte, cmd.size)
+	}
 	switch cmd.work {
 	case "rtt":
 		return roundTrips(limit, func() error { return call(c, payload) })
@@ -66,6 +69,8 @@ func (t *tester) carryOut(cmd command) (outcome, error) {
 		return oneWay(c, payload, limit)
 	case "allocs":
 		return allocations(c, payload, limit)
+	case "hand":
+		return handOver(c, cmd.size, limit)
 	case "cold":
 		return coldLaunches(c, payload, limit)
 	case "active":

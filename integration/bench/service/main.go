@@ -49,11 +49,16 @@ func serve(peer *xpc.Connection) {
 
 // answer gives the payload back, or the eight fields of a request that has fields.
 func answer(request, reply *xpc.Dictionary) {
-	if b := request.GetData("p"); len(b) == len(echo.Stat) {
-		reply.SetData("p", echo.Reply(b))
+	if d, ok := request.Get("p").(*xpc.Data); ok {
+		if d.Len() == len(echo.Stat) {
+			d = xpc.NewData(echo.Reply(d.Bytes()))
+		}
+		reply.Set("p", d)
 		return
-	} else if b != nil {
-		reply.Set("p", request.Get("p"))
+	}
+	if b := request.GetData("sample"); b != nil {
+		reply.SetInt64("first", int64(b[0]))
+		reply.SetInt64("last", int64(b[len(b)-1]))
 		return
 	}
 	reply.SetString("operation", request.GetString("operation"))
