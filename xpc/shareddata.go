@@ -19,7 +19,6 @@ const sharedDataFrom = 128 << 10
 type region struct {
 	d    *transport.Descriptor
 	size int
-	room *memory.Room // as large as the data from the start, so that the collector knows what a region is worth
 
 	once sync.Once
 	mem  []byte // the mapping, or a copy; made when somebody looks
@@ -27,9 +26,8 @@ type region struct {
 
 // newRegion takes over an ownership of d, which is sealed and has size bytes.
 func newRegion(d *transport.Descriptor, size int) *region {
-	r := &region{d: d, size: size, room: memory.NewRoom(size)}
-	runtime.AddCleanup(r, regions.remove, struct{}{})
-	regions.add()
+	r := &region{d: d, size: size}
+	countRegion(r)
 	return r
 }
 
@@ -48,14 +46,14 @@ func regionOf(b []byte) *region {
 // bytes maps the region. It is never written to.
 func (r *region) bytes() []byte {
 	r.once.Do(func() {
-		b, err := r.room.Lay(r.d.FD(), memory.ToRead)
+		b, err := memory.NewRoom(r.size).Lay(r.d.FD(), memory.ToRead)
 		if err != nil {
 			b, err = memory.Read(r.d.FD(), r.size)
 		}
 		if err != nil {
 			panic(fmt.Sprintf("xpc: data of %d bytes is there and cannot be read: %v", r.size, err))
 		}
-		r.mem, r.room = b[:r.size:r.size], nil
+		r.mem = b[:r.size:r.size]
 	})
 	return r.mem
 }
@@ -63,23 +61,29 @@ func (r *region) bytes() []byte {
 const (
 	// mostNewRegions: with more than that data is made on the heap, where it takes no descriptor.
 	mostNewRegions = 256
-	// collectRegions: the collector is told of each so many, as it knows nothing of descriptors.
-	collectRegions = 1024
+	// A region that nobody looked at is worth nothing to the collector: so it is
+	// told of each so many regions or bytes.
+	collectRegions = 512
+	collectBytes   = 128 << 20
 )
 
-// regionCount counts what lives.
-type regionCount struct{ live atomic.Int64 }
-
-var regions regionCount
-
-func (c *regionCount) add() {
-	if c.live.Add(1)%collectRegions == 0 {
-		// Ends with the collection.
-		go runtime.GC()
-	}
+// regions counts what lives, and what was made since the collector was told.
+var regions struct {
+	live, made, bytes atomic.Int64
 }
 
-func (c *regionCount) remove(struct{}) { c.live.Add(-1) }
+func countRegion(r *region) {
+	runtime.AddCleanup(r, func(struct{}) { regions.live.Add(-1) }, struct{}{})
+	regions.live.Add(1)
+	n, b := regions.made.Add(1), regions.bytes.Add(int64(r.size))
+	if n < collectRegions && b < collectBytes {
+		return
+	}
+	regions.made.Add(-n)
+	regions.bytes.Add(-b)
+	// Ends with the collection.
+	go runtime.GC()
+}
 
 // SharedData is data that is built in place, in memory that the receiver of a
 // message will map: it is never copied. Write to Bytes, then Freeze. One goroutine
@@ -139,8 +143,7 @@ func (s *SharedData) Freeze() (*Data, error) {
 	}
 	r := &region{d: s.d, size: len(s.bytes)}
 	r.once.Do(func() { r.mem = s.bytes })
-	runtime.AddCleanup(r, regions.remove, struct{}{})
-	regions.add()
+	countRegion(r)
 	s.frozen = &Data{shared: r}
 	s.room = nil
 	return s.frozen, nil

@@ -179,8 +179,9 @@ func room(n int) []byte {
 
 // Room is a place for a mapping, as large to the collector as what it is for.
 type Room struct {
-	all   []byte
-	pages []byte // the whole pages within
+	first *byte  // of the collector's memory
+	size  int    // how many pages' bytes there are
+	pages []byte // those that are used
 	laid  bool
 }
 
@@ -192,9 +193,12 @@ func Pages(n int) int { return (n + pageSize - 1) / pageSize * pageSize }
 // NewRoom makes room for n bytes, which must be more than 0.
 func NewRoom(n int) *Room {
 	whole := Pages(n)
-	all := room(whole + pageSize)
-	skip := toPage(&all[0])
-	return &Room{all: all, pages: all[skip : skip+whole : skip+whole]}
+	size := roomSize(whole)
+	first := takeSpare(size)
+	if first == nil {
+		first = &room(size + pageSize)[0]
+	}
+	return &Room{first: first, size: size, pages: unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(first), toPage(first))), whole)}
 }
 
 // populateUpTo: the pages of a mapping as short as that are all there at once.
@@ -213,12 +217,16 @@ func (r *Room) Lay(fd int, u Use) ([]byte, error) {
 	}
 	if !r.laid {
 		// A finalizer, not a cleanup: it must run before the memory is used again.
-		n := len(r.pages)
-		runtime.SetFinalizer(&r.all[0], func(first *byte) { takeAway(first, n) })
+		n, size := len(r.pages), r.size
+		runtime.SetFinalizer(r.first, func(first *byte) {
+			if takeAway(first, n) {
+				keepSpare(first, size)
+			}
+		})
 		r.laid = true
 	}
 	if err := lay(r.pages, prot, flags, fd); err != nil {
-		takeAway(&r.all[0], len(r.pages)) // it may have failed with the old mapping gone
+		takeAway(r.first, len(r.pages)) // it may have failed with the old mapping gone
 		return nil, fmt.Errorf("%d bytes of shared memory cannot be mapped: %w", len(r.pages), err)
 	}
 	return r.pages, nil
@@ -232,15 +240,17 @@ var kept struct {
 }
 
 // takeAway gives the collector its own memory back: n bytes in the pages that
-// begin after first.
-func takeAway(first *byte, n int) {
+// begin after first; false if it cannot.
+func takeAway(first *byte, n int) bool {
 	skip := toPage(first)
 	pages := unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(first), skip)), n)
 	if err := lay(pages, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON, -1); err != nil {
 		kept.mu.Lock()
 		defer kept.mu.Unlock()
 		kept.all = append(kept.all, first)
+		return false
 	}
+	return true
 }
 
 // toPage is how many bytes after p a page begins.
