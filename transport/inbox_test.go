@@ -32,6 +32,7 @@ func (s *script) recv(b []byte, in *incoming, wait bool) (int, error) {
 	return n, nil
 }
 
+func (s *script) drained() bool { return true }
 func (s *script) send(head, body []byte, files []*Descriptor, identify, wait bool) (int, error) {
 	return len(head) + len(body), nil
 }

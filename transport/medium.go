@@ -19,6 +19,8 @@ type medium interface {
 	// With wait it may block for some milliseconds. It returns errAgain when
 	// nothing was taken.
 	send(head, body []byte, files []*Descriptor, identify, wait bool) (int, error)
+	// drained says whether the peer has read all that was sent, or that it cannot be told.
+	drained() bool
 	// arm asks for one call of Conn.ready each.
 	arm(in, out bool)
 	// armEnd asks for one call of Conn.hangUp when the peer will send no more,

@@ -22,6 +22,11 @@ const (
 	writerRounds = 8
 	// waitedPiece is how much of a body is written at once by who may wait for room.
 	waitedPiece = 1 << 20
+	// mostUnread is how many bytes beside frames may be on their way to a peer that
+	// has not read what was written; one frame may always be.
+	mostUnread = 16 << 20
+	// firstLook and lastLook bound how long it takes to notice that the peer has read.
+	firstLook, lastLook = time.Millisecond, 64 * time.Millisecond
 	// spareSegments bounds what an idle connection keeps for the next frames.
 	spareSegments = 4
 )
@@ -57,6 +62,10 @@ type outbox struct {
 	wrote    time.Duration // when FlushSoon last wrote, since began
 	marks    []mark
 	marking  bool // a goroutine calls the marks
+
+	// The writer's alone.
+	unread int           // bytes beside frames that the peer may not have read yet
+	look   time.Duration // until it is asked again
 }
 
 type writer uint8
@@ -261,6 +270,8 @@ func (w *outbox) write(batch []segment, own bool) {
 		switch {
 		case do == awaitRoom:
 			w.conn.m.arm(false, true)
+		case do == awaitReader:
+			time.AfterFunc(w.look, w.writable)
 		case do == sayFarewell:
 			w.conn.m.shutdown()
 		case do == writeMore && (rounds > 0 || own):
@@ -284,6 +295,7 @@ const (
 	finished
 	sayFarewell
 	awaitRoom
+	awaitReader
 	writeWaiting
 )
 
@@ -293,6 +305,9 @@ const (
 func (c *Conn) sendAll(batch []segment, mayWait bool) (left, sent int, err error) {
 	for i := range batch {
 		s := &batch[i]
+		if s.beside > 0 && len(s.files) > 0 && !c.w.admits(s.beside) {
+			return i, sent, errUnread
+		}
 		for s.size() > 0 {
 			piece, wait := s.body, mayWait && len(s.body) > 0 && !c.ended.Load()
 			if wait {
@@ -309,6 +324,24 @@ func (c *Conn) sendAll(batch []segment, mayWait bool) (left, sent int, err error
 		}
 	}
 	return len(batch), sent, nil
+}
+
+// errUnread: what was written before is to be read first.
+var errUnread = errors.New("transport: the peer has not read")
+
+// admits says whether n bytes beside a frame may be sent. The socket's buffer
+// bounds frames, but not the memory that they carry.
+func (w *outbox) admits(n int) bool {
+	if w.unread > 0 && w.unread+n > mostUnread {
+		if !w.conn.m.drained() {
+			w.look = min(max(2*w.look, firstLook), lastLook)
+			return false
+		}
+		w.unread = 0
+	}
+	w.unread += n
+	w.look = 0
+	return true
 }
 
 func advance(s *segment, n int) (head, body []byte) {
@@ -331,9 +364,9 @@ func (w *outbox) settle(batch []segment, left, sent int, err error, own bool) (m
 		batch[i].recycle()
 	}
 	var dropped []*Descriptor
-	waits := err == errAgain && !w.closed
+	waits := (err == errAgain || err == errUnread) && !w.closed
 	switch {
-	case waits && !own && len(rest[0].body) > 0:
+	case err == errAgain && waits && !own && len(rest[0].body) > 0:
 		more, do = rest, writeWaiting
 	case waits:
 		w.segs = append(rest, w.segs...)
@@ -349,6 +382,9 @@ func (w *outbox) settle(batch []segment, left, sent int, err error, own bool) (m
 	case do == writeWaiting:
 	case waits:
 		w.writer, do = waitsForRoom, awaitRoom
+		if err == errUnread {
+			do = awaitReader
+		}
 	case len(w.segs) > 0:
 		more, do = w.takeLocked(), writeMore
 	default:
@@ -370,7 +406,7 @@ func (w *outbox) settle(batch []segment, left, sent int, err error, own bool) (m
 // itself, after what that still sent; of anything else because the medium is shut down.
 func (w *outbox) failLocked(err error) {
 	w.closed = true
-	if err != errAgain && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
+	if err != errAgain && err != errUnread && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
 		w.cause, w.farewell = fmt.Errorf("transport: send: %w", err), true
 	}
 }

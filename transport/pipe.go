@@ -133,6 +133,12 @@ func (p *pipeEnd) send(head, body []byte, files []*Descriptor, identify, _ bool)
 	return n, nil
 }
 
+func (p *pipeEnd) drained() bool {
+	p.out.mu.Lock()
+	defer p.out.mu.Unlock()
+	return len(p.out.bytes) == 0
+}
+
 func call(f func()) {
 	if f != nil {
 		f()

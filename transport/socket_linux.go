@@ -99,6 +99,11 @@ func (s *socket) transmit(head, body []byte, files []*Descriptor, identify, wait
 	}
 }
 
+func (s *socket) drained() bool {
+	n, err := unix.IoctlGetInt(s.fd, unix.TIOCOUTQ)
+	return n == 0 || err != nil
+}
+
 // boundWrites says whether a blocking write returns after a while.
 func (s *socket) boundWrites() bool {
 	if !s.timed {
