@@ -254,3 +254,43 @@ func TestR155_PeerThatDoesNotRead(t *testing.T) {
 	slow.wants("only this connection ends", invalid)
 	other.pid("the other is served")
 }
+
+// Memory that a message carries is not in the socket's buffer, so that buffer does
+// not bound it: the sender does.
+func TestStop_SharedDataIsBounded(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere what was sent cannot be seen to be unread")
+	}
+	w := begin(t, theService)
+	c := w.to(serviceName)
+	c.SetLimits(xpc.Limits{MaxQueuedBytes: 32 << 20})
+	pid := c.pid("launched")
+	w.stop(pid)
+	m := message("count", "")
+	m.SetData("data", make([]byte, 4<<20))
+	done := make(chan error, 1)
+	go func() { // ends when the service has read most of it
+		var err error
+		for range 50 {
+			if err == nil {
+				err = c.Send(w.ctx, m)
+			}
+		}
+		done <- err
+	}()
+	w.goOn(pid)
+	if err := await(t, "as the service reads, there is room", done); err != nil {
+		t.Error(err)
+	}
+	c.ask("all of it arrives", message("", ""))
+
+	w.stop(pid)
+	sent := 0
+	for ; sent < 64 && c.InvalidationReason() == ""; sent++ {
+		c.SendMessage(m)
+	}
+	if sent > 16 || !strings.Contains(c.InvalidationReason(), "MaxQueuedBytes") {
+		t.Errorf("%d times 4 MiB were taken for a peer that does not read: %q", sent, c.InvalidationReason())
+	}
+	c.wants("only so much", invalid)
+}
