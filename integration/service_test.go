@@ -3,6 +3,7 @@ package integration_test
 import (
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -254,7 +255,7 @@ func release(p *peer, m *xpc.Dictionary) {
 	of.kept = nil
 	p.s.mu.Unlock()
 	for _, k := range kept {
-		of.answer(k, func(reply *xpc.Dictionary) { reply.SetData("data", make([]byte, m.GetInt64("size"))) })
+		of.answer(k, func(reply *xpc.Dictionary) { reply.SetString("filler", strings.Repeat("x", int(m.GetInt64("size")))) })
 		k.Release()
 	}
 	p.answer(m, nil)
