@@ -46,6 +46,8 @@ type flags struct {
 	adHocUsers    []string
 	adHocGroups   []string
 	endWithParent bool
+	trustRoot     string
+	enforced      bool
 	logLevel      string
 }
 
@@ -118,6 +120,8 @@ func command(in io.Reader, errs io.Writer) *cobra.Command {
 	l.StringSliceVar(&f.adHocUsers, "adhoc-users", nil, "users who may do so, by name or number, instead of the one that xpcd runs as")
 	l.StringSliceVar(&f.adHocGroups, "adhoc-groups", nil, "groups whose members may do so, likewise")
 	l.BoolVar(&f.endWithParent, "end-with-parent", false, "end when standard input does, and remove the socket's folder")
+	l.StringVar(&f.trustRoot, "trust-root", "", "look for signatures, trust anchors and groups below this folder, not in the machine's places")
+	l.BoolVar(&f.enforced, "code-is-enforced", false, "this host's kernel executes signed code only (IPE, IMA, dm-verity): believe it")
 	l.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	return c
 }
@@ -127,7 +131,12 @@ func serve(ctx context.Context, f *flags, in io.Reader, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	o := daemon.Options{Path: f.socket, StateDir: f.stateFolder(), NoAdHoc: f.noAdHoc, Logger: log, Version: version(), Outlives: true}
+	o := daemon.Options{Path: f.socket, StateDir: f.stateFolder(), NoAdHoc: f.noAdHoc, TrustRoot: f.trustRoot, CodeIsEnforced: f.enforced, Logger: log, Version: version(), Outlives: true}
+	if o.TrustRoot != "" {
+		if o.TrustRoot, err = filepath.Abs(o.TrustRoot); err != nil {
+			return err
+		}
+	}
 	if o.Helper, err = os.Executable(); err != nil {
 		log.Warn("jobs with Umask, Nice, limits or users cannot be started", "error", err)
 	}

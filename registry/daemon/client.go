@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"github.com/openxpc/openxpc/credentials"
+	"github.com/openxpc/openxpc/credentials/identity"
 	"github.com/openxpc/openxpc/registry/internal/namespace"
 	"github.com/openxpc/openxpc/xpc"
 	"github.com/openxpc/openxpc/xpc/bootstrap"
@@ -30,10 +31,13 @@ type client struct {
 	uid     int  // counted under this user; -1 for a job's
 	refused bool // over the user's quota: told so at its first request
 	gone    bool
-	spoke   bool                    // has asked for something, and so answers too
-	domain  string                  // of the services of its program's own, "" if it has none
-	own     []*job                  // those services
-	speaker credentials.Credentials // of a job: who wrote the message that is being answered
+	spoke   bool                      // has asked for something, and so answers too
+	domain  string                    // of the services of its program's own, "" if it has none
+	own     []*job                    // those services
+	speaker credentials.Credentials   // of a job: who wrote the message that is being answered
+	pins    map[uint64]*identity.Peer // processes that were attested
+	lastPin uint64
+	attests int // under way
 }
 
 // admit takes a connection through the registry's socket.
@@ -72,6 +76,7 @@ func (d *daemon) leave(c *client) {
 	}
 	c.gone = true
 	delete(d.clients, c.id)
+	d.unpinAll(c)
 	if c.job == nil {
 		if d.perUID[c.uid]--; d.perUID[c.uid] == 0 {
 			delete(d.perUID, c.uid)

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/openxpc/openxpc/credentials/identity"
 	"github.com/openxpc/openxpc/registry"
 	"github.com/openxpc/openxpc/registry/internal/handover"
 	"github.com/openxpc/openxpc/registry/internal/namespace"
@@ -45,6 +47,13 @@ type daemon struct {
 	seen     []string        // labels of the jobs that an earlier daemon was started with
 	absent   map[string]*absence
 	lastKept uint64
+
+	pins    int // of all clients
+	attests int // of all clients, under way
+
+	identifier *identity.Identifier
+	asked      sync.WaitGroup  // identifications under way
+	life       context.Context // is done when the daemon begins to close
 }
 
 // Serve is a registry until ctx is done; then it stops its jobs, removes what it
@@ -58,6 +67,9 @@ func Serve(ctx context.Context, o Options) error {
 		sockets: map[string]*nameSocket{}, jobs: jobSet{}, dependents: jobSet{}, lookers: jobSet{},
 		clients: map[namespace.Client]*client{}, perUID: map[int]int{}, absent: map[string]*absence{},
 	}
+	life, end := context.WithCancel(context.Background())
+	defer end()
+	d.life = life
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -75,6 +87,7 @@ func Serve(ctx context.Context, o Options) error {
 		return err
 	}
 	defer d.home.release()
+	d.identifier = identifierFor(&o, d.home.system, d.uid)
 	if o.started != nil {
 		o.started(d)
 	}
@@ -100,6 +113,7 @@ func Serve(ctx context.Context, o Options) error {
 	}
 	d.serve(ctx)
 	d.manager.Tell(nil, "STOPPING=1")
+	end()
 	return nil
 }
 
@@ -195,6 +209,7 @@ func (d *daemon) close(door *xpc.Connection) {
 	for _, c := range open {
 		<-c.Done()
 	}
+	d.asked.Wait()
 	d.do(func() error {
 		for _, s := range d.sockets {
 			s.close()

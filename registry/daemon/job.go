@@ -18,6 +18,8 @@ import (
 
 const demand = launch.Demand
 
+const becauseAtLoad = "run at load"
+
 // job is a loaded job and its process, if it has one.
 type job struct {
 	file    *registry.Job
@@ -67,7 +69,7 @@ func (d *daemon) load(file *registry.Job) error {
 		j.log.Warn(fmt.Sprintf("%s:%v", origin(file), w))
 	}
 	if file.RunAtLoad {
-		j.because = "run at load"
+		j.because = becauseAtLoad
 		d.tell(j, launch.Run)
 	}
 	d.consider(j)

@@ -47,6 +47,14 @@ type Options struct {
 	// are loaded.
 	Ready func()
 
+	// TrustRoot is the folder below which signatures, trust anchors and the files of
+	// groups are looked for, instead of the machine's and the user's own; "" for those.
+	TrustRoot string
+
+	// CodeIsEnforced is the administrator's word that this host's kernel executes no
+	// code that is not signed: requirement.Enforced.
+	CodeIsEnforced bool
+
 	// Logger gets what happens to jobs and what fails; nil is silent.
 	Logger *slog.Logger
 

@@ -42,6 +42,12 @@ func (d *daemon) routine(op string) func(*call) error {
 		return d.checkIn
 	case bootstrap.OpCheckOut:
 		return d.checkOut
+	case bootstrap.OpAttest:
+		return d.attest
+	case bootstrap.OpConfirm:
+		return d.confirm
+	case bootstrap.OpUnpin:
+		return d.unpin
 	case bootstrap.OpLoad:
 		return d.loadRequest
 	case bootstrap.OpUnload:
