@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -120,5 +121,26 @@ func TestRunAtLoad(t *testing.T) {
 	s := serve(t, Options{Jobs: []*registry.Job{j}})
 	if e := s.job("echo"); e.Get(bootstrap.KeyPID) == nil {
 		t.Errorf("nobody had to ask: %v", e)
+	}
+}
+
+// The files of macOS's programs are loaded into a registry that executes nothing.
+func TestLoadingFilesOfMacPrograms(t *testing.T) {
+	files, err := filepath.Glob("../testdata/mac/*.plist")
+	must(t, err)
+	s := serve(t, Options{noPrograms: true})
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		must(t, err)
+		path, err = filepath.Abs(path)
+		must(t, err)
+		// One of them says that it is not to be loaded.
+		reply, code := s.tool(bootstrap.OpLoad, map[string]string{bootstrap.KeyDocument: string(text), bootstrap.KeyPath: path})
+		if want := bytes.Contains(text, []byte("<key>Disabled</key>")); code != 0 && (!want || code != bootstrap.Disabled) {
+			t.Errorf("%s: %v", path, reply)
+		}
+	}
+	if reply, _ := s.tool(bootstrap.OpList, nil); len(files) < 10 || reply.GetArray(bootstrap.KeyJobs).Count() != len(files)-1 {
+		t.Errorf("%d files, loaded are %v", len(files), reply.Get(bootstrap.KeyJobs))
 	}
 }
