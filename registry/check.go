@@ -241,6 +241,9 @@ func (c *checker) together(top map[string]*node) {
 	if n := top["SoftResourceLimits"]; n != nil {
 		c.limitOrder(n)
 	}
+	if n := top["inetdCompatibility"]; n != nil && c.job.Inetd != nil {
+		c.inetdSocket(n)
+	}
 	if n := top["OnDemand"]; n != nil && n.kind == boolKind && n.text == "false" && c.job.KeepAlive == nil {
 		c.job.KeepAlive = &KeepAlive{Always: true}
 	}

@@ -88,10 +88,10 @@ func TestFindingsAreBounded(t *testing.T) {
 
 func TestDepth(t *testing.T) {
 	nest := func(n int) []byte {
-		return []byte(`{"Label":"x","Program":"/p","Sockets":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}`)
+		return []byte(`{"Label":"x","Program":"/p","LaunchEvents":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}`)
 	}
 	nestXML := func(n int) []byte {
-		return []byte(head + `<dict><key>Label</key><string>x</string><key>Program</key><string>/p</string><key>Sockets</key>` +
+		return []byte(head + `<dict><key>Label</key><string>x</string><key>Program</key><string>/p</string><key>LaunchEvents</key>` +
 			strings.Repeat("<array>", n) + strings.Repeat("</array>", n) + `</dict></plist>`)
 	}
 	for name, f := range map[string]func(int) []byte{"JSON": nest, "XML": nestXML} {

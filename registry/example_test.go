@@ -81,3 +81,25 @@ func ExampleCalendar() {
 	fmt.Println(everySunday.Next(time.Date(2024, 2, 28, 12, 0, 0, 0, time.UTC)))
 	// Output: 2024-03-03 03:30:00 +0000 UTC
 }
+
+func ExampleSocket() {
+	job, err := registry.ParseJob("/jobs/web.json", []byte(`{"Label": "web", "Program": "web", "Sockets": {"Listeners": {"SockServiceName": "8080"}}}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	s := job.Sockets[0]
+	fmt.Println(s.Name, s.Network, s.Address, s.Stream())
+	// Output: Listeners tcp :8080 true
+}
+
+func ExampleInetd() {
+	job, err := registry.ParseJob("/jobs/echo.json", []byte(`{"Label": "echo", "Program": "/bin/cat",
+		"Sockets": {"s": {"SockServiceName": "7"}}, "inetdCompatibility": {"Wait": false}}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("one process serves all:", job.Inetd.Wait)
+	// Output: one process serves all: false
+}

@@ -39,6 +39,8 @@ type Job struct {
 	MachServices []string          // names that the job declares, sorted (R216)
 	LookUp       map[string]Access // of names that not everybody may look up; nil for none
 	Environment  map[string]string // EnvironmentVariables; nil for none
+	Sockets      []Socket          // where the registry listens for the job, in the file's order
+	Inetd        *Inetd            // inetdCompatibility; nil for none
 
 	HideUntilCheckIn []string // of MachServices: unknown while the job does not serve them
 	ResetAtClose     []string // of MachServices: gone, and there anew, when the job ends
@@ -257,6 +259,17 @@ func (j *Job) resolve(doc *document) error {
 }
 
 func (j *Job) resolveConditions() error {
+	for i := range j.Sockets {
+		s := &j.Sockets[i]
+		if !strings.HasPrefix(s.Network, "unix") || s.Variable != "" {
+			continue
+		}
+		abs, err := j.absolute(s.Address)
+		if err != nil {
+			return err
+		}
+		s.Address = abs
+	}
 	for _, paths := range [][]string{j.WatchPaths, j.QueueDirectories} {
 		for i, path := range paths {
 			abs, err := j.absolute(path)

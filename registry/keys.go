@@ -48,6 +48,8 @@ var keys = map[string]key{
 	"ProcessType":           {kinds: []kind{stringKind}},
 	"LowPriorityIO":         {kinds: []kind{boolKind}},
 	"EnableGlobbing":        {kinds: []kind{boolKind}},
+	"Sockets":               {kinds: []kind{dictKind}},
+	"inetdCompatibility":    {kinds: []kind{dictKind}},
 
 	"AssociatedBundleIdentifiers": {note: "it is for macOS's settings; remove it"},
 	"BundleProgram":               {note: "use Program; services of a program's own are in the folder beside it"},
@@ -66,11 +68,9 @@ var keys = map[string]key{
 	"POSIXSpawnType":              {note: "use ProcessType"},
 	"ServiceIPC":                  {note: obsolete},
 	"SessionCreate":               {note: "every job has a session of its own, in the sense of setsid(2)"},
-	"Sockets":                     {},
 	"SpawnConstraint":             {note: "what a program may be is not checked at its start; clients can require it of their peers"},
 	"StartOnMount":                {note: "nothing here tells of mounts; use WatchPaths with a path inside what is mounted"},
 	"TimeOut":                     {note: obsolete},
-	"inetdCompatibility":          {},
 }
 
 // similar finds the known key that an unknown one was meant to be, or "".

@@ -46,6 +46,10 @@ func (c *checker) setting(m member) {
 		c.job.WatchPaths = c.paths(m)
 	case "QueueDirectories":
 		c.job.QueueDirectories = c.paths(m)
+	case "Sockets":
+		c.sockets(m)
+	case "inetdCompatibility":
+		c.inetd(m)
 	case "Umask":
 		c.umask(m)
 	case "Nice":

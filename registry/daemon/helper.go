@@ -37,6 +37,7 @@ type order struct {
 	Root                   string // of the file system, "" if it stays
 	LowIO                  bool   // others read and write first
 	Stop                   bool   // wait for a debugger
+	Sockets                bool   // tell whose they are
 }
 
 // backgroundNice is the priority of a job whose ProcessType is Background.
@@ -46,7 +47,8 @@ const backgroundNice = 10
 // Go has no hook.
 func needsHelper(job *registry.Job) bool {
 	return job.Umask != nil || job.Nice != 0 || len(job.SoftLimits)+len(job.HardLimits) > 0 || changesUser(job) ||
-		job.RootDirectory != "" || job.ProcessType == registry.Background || job.LowPriorityIO || job.WaitForDebugger
+		job.RootDirectory != "" || job.ProcessType == registry.Background || job.LowPriorityIO || job.WaitForDebugger ||
+		len(job.Sockets) > 0
 }
 
 // changesUser says whether the job runs as somebody else, which only root's registry can do.
@@ -59,7 +61,7 @@ func orderFor(job *registry.Job, program, folder string) order {
 		Program: program, Folder: folder,
 		In: job.StandardInPath, Out: job.StandardOutPath, Err: job.StandardErrorPath,
 		Umask: job.Umask, Nice: job.Nice, SoftLimits: job.SoftLimits, HardLimits: job.HardLimits,
-		Root: job.RootDirectory, LowIO: job.LowPriorityIO, Stop: job.WaitForDebugger,
+		Root: job.RootDirectory, LowIO: job.LowPriorityIO, Stop: job.WaitForDebugger, Sockets: len(job.Sockets) > 0,
 	}
 	if job.ProcessType == registry.Background {
 		o.Nice, o.LowIO = cmp.Or(job.Nice, backgroundNice), true
@@ -107,6 +109,9 @@ func (o *order) carryOut(arguments []string) error {
 		}
 	}
 	env := os.Environ()
+	if o.Sockets {
+		env = append(env, "LISTEN_PID="+strconv.Itoa(os.Getpid()))
+	}
 	// Limits come last, as they may leave the helper itself too little; but to
 	// raise them needs root.
 	limited := o.UserName+o.GroupName != ""

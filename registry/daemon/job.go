@@ -41,6 +41,11 @@ type job struct {
 	kicked  []*call       // wait for a start
 	next    *registry.Job // in place of file for the next run; nil for file
 
+	sockets   []*nameSocket
+	streams   *os.File // of the first process; nil for what the file says
+	served    int      // clients with a process of their own so far
+	instances int      // those that have one now
+
 	interval, calendar *time.Timer // of StartInterval and StartCalendarInterval
 	intervalEnd        time.Duration
 	stamps             []stamp // of the WatchPaths
@@ -48,7 +53,11 @@ type job struct {
 }
 
 // load declares the job's names and starts it if it wants to run at load.
-func (d *daemon) load(file *registry.Job) error {
+func (d *daemon) load(file *registry.Job) error { return d.loadWith(file, nil, nil) }
+
+// loadWith loads a job whose first process has the given streams; removed is called
+// when it is unloaded.
+func (d *daemon) loadWith(file *registry.Job, streams *os.File, removed func()) error {
 	if d.closing {
 		return &namespace.Error{Code: overQuota, Reason: "the registry is ending"}
 	}
@@ -62,6 +71,15 @@ func (d *daemon) load(file *registry.Job) error {
 		return fmt.Errorf("job %q: %w", file.Label, err)
 	}
 	j := d.enlist(file)
+	if err := d.openSockets(j); err != nil {
+		d.names.Undeclare(file.Label, "")
+		d.delist(j)
+		return err
+	}
+	if removed != nil {
+		j.removed = append(j.removed, removed)
+	}
+	j.streams = streams
 	d.store.Put(fileKey+file.Label, file)
 	d.saveJob(j)
 	j.log.Info("loaded", "path", file.Path)
@@ -73,10 +91,19 @@ func (d *daemon) load(file *registry.Job) error {
 		d.tell(j, launch.Run)
 	}
 	d.consider(j)
+	j.streams = nil
 	d.considerOthers()
+	d.watchSockets(j)
 	d.startClocks(j)
 	d.startLooking()
 	return nil
+}
+
+// delist is the other way round.
+func (d *daemon) delist(j *job) {
+	for _, set := range []jobSet{d.jobs, d.dependents, d.lookers} {
+		delete(set, j.file.Label)
+	}
 }
 
 // logOf is where what happens to a job is written. That of a job with Debug is,
@@ -146,6 +173,7 @@ func (d *daemon) carryOut(j *job, effects []launch.Effect) {
 			d.refuse(j)
 		case launch.Watch:
 			d.apply(d.names.JobEnded(j.file.Label))
+			d.watchSockets(j)
 		case launch.Arm:
 			d.arm(j, e.At)
 		case launch.Disarm:
@@ -216,7 +244,11 @@ func (d *daemon) run(j *job) error {
 
 // spawn makes the job's process, which is written down before and after.
 func (d *daemon) spawn(j *job, child *os.File) (p *process, err error) {
-	s := surroundings{registry: d.home.path, helper: d.opts.Helper}
+	s := surroundings{registry: d.home.path, helper: d.opts.Helper,
+		sockets: j.socketFiles(), variables: j.socketVariables(), streams: j.streams}
+	if j.file.Inetd != nil && len(j.sockets) == 1 {
+		s.streams = j.sockets[0].listener
+	}
 	if d.store != nil {
 		if j.back, err = d.newNameSocket(""); err != nil {
 			return nil, transient(err)
@@ -369,6 +401,7 @@ func stillEnding(conns []*xpc.Connection) []*xpc.Connection {
 
 // refuse tells the clients that wait for any of the job's names why it does not run.
 func (d *daemon) refuse(j *job) {
+	d.turnAway(j)
 	text := fmt.Sprintf("job %s: %v", j.file.Label, j.failure)
 	for _, name := range j.file.MachServices {
 		if s := d.sockets[name]; s != nil {
@@ -389,9 +422,8 @@ func (d *daemon) remove(j *job) {
 	why := cmp.Or(j.farther, "its process does not end")
 	d.apply(d.names.Undeclare(j.file.Label, fmt.Sprintf("job %s was unloaded: %s", j.file.Label, why)))
 	j.answerKicked(notRunning("job %q was unloaded: %s", j.file.Label, why))
-	for _, set := range []jobSet{d.jobs, d.dependents, d.lookers} {
-		delete(set, j.file.Label)
-	}
+	d.closeSockets(j)
+	d.delist(j)
 	d.store.Delete(fileKey + j.file.Label)
 	d.store.Delete(jobKey + j.file.Label)
 	j.log.Info("unloaded")

@@ -45,6 +45,10 @@ type surroundings struct {
 	launch   string   // what to know the process by after a restart of the daemon
 	back     *os.File // where the process may connect again; nil if there is no such descriptor
 	backPath string   // then the path, or "" for no way back
+
+	sockets   []*os.File // inherited first
+	variables []string   // tell of them
+	streams   *os.File   // standard input, output and error; nil for what the file says
 }
 
 // spawn starts the job's program. The child end of the bootstrap connection
@@ -55,8 +59,8 @@ func spawn(job *registry.Job, s surroundings, child *os.File, exited func()) (*p
 	if changesUser(job) && job.UserName != "" {
 		own = slices.DeleteFunc(own, func(kv string) bool { return !strings.HasPrefix(kv, "PATH=") })
 	}
-	files := []*os.File{child}
-	env := environment(own, job.Environment, s.registry)
+	files := append(slices.Clone(s.sockets), child)
+	env := append(environment(own, job.Environment, s.registry, firstExtraFD+len(s.sockets)), s.variables...)
 	switch {
 	case s.back != nil:
 		env = append(env, bootstrap.EnvBootstrapReturn+"="+strconv.Itoa(firstExtraFD+len(files)))
@@ -81,6 +85,9 @@ func spawn(job *registry.Job, s surroundings, child *os.File, exited func()) (*p
 		Path: program, Args: job.Arguments, Env: env, Dir: cmp.Or(job.WorkingDirectory, "/"),
 		Stdout: os.Stdout, Stderr: os.Stderr,
 		ExtraFiles: files,
+	}
+	if s.streams != nil {
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = s.streams, s.streams, s.streams
 	}
 	if needsHelper(job) {
 		return startHelper(cmd, job, s.helper, exited)
@@ -140,7 +147,7 @@ const envLaunch = "XPC_LAUNCH_ID"
 
 // environment is all that a job sees: a few variables of the daemon's own, where
 // the registry is, and the job's.
-func environment(own []string, job map[string]string, registryPath string) []string {
+func environment(own []string, job map[string]string, registryPath string, bootstrapFD int) []string {
 	vars := map[string]string{"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"}
 	for _, kv := range own {
 		name, value, _ := strings.Cut(kv, "=")
@@ -152,7 +159,7 @@ func environment(own []string, job map[string]string, registryPath string) []str
 		vars[name] = value
 	}
 	vars[bootstrap.EnvRegistry] = registryPath
-	vars[bootstrap.EnvBootstrapFD] = strconv.Itoa(firstExtraFD)
+	vars[bootstrap.EnvBootstrapFD] = strconv.Itoa(bootstrapFD)
 	var env []string
 	for name, value := range vars {
 		env = append(env, name+"="+value)

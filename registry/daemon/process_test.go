@@ -15,7 +15,7 @@ import (
 
 func TestEnvironment(t *testing.T) {
 	own := []string{"PATH=/bin", "HOME=/root", "SECRET=x", "XPC_REGISTRY=/other", "LD_PRELOAD=y", "TMPDIR=/var/tmp"}
-	got := environment(own, map[string]string{"HOME": "/srv", "MODE": "a"}, "/r.sock")
+	got := environment(own, map[string]string{"HOME": "/srv", "MODE": "a"}, "/r.sock", 3)
 	want := []string{"HOME=/srv", "MODE=a", "PATH=/bin", "TMPDIR=/var/tmp", "XPC_BOOTSTRAP_FD=3", "XPC_REGISTRY=/r.sock"}
 	if !slices.Equal(got, want) {
 		t.Errorf("a job sees a few variables of ours, its own, and which registry is its: got %q, want %q", got, want)

@@ -39,6 +39,8 @@ func play(role string) {
 	case "mute":
 		os.Unsetenv(bootstrap.EnvTransactions) // as a library that knows nothing of them
 		echo(os.Getenv("NAME"))
+	case "sockets":
+		serveSockets()
 	case "stranger":
 		stranger()
 	case "looker":

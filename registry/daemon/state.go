@@ -56,6 +56,7 @@ type jobRecord struct {
 	Launch   string        `json:",omitempty"`
 	Kept     string        `json:",omitempty"` // id of the way back and of the process's handle
 	Path     string        `json:",omitempty"` // of the way back
+	Sockets  []keptSocket  `json:",omitempty"`
 	PID      int           `json:",omitempty"`
 }
 
@@ -129,6 +130,7 @@ func (d *daemon) saveJob(j *job) {
 	if j.failure != nil {
 		r.Failure = j.failure.Error()
 	}
+	r.Sockets = j.keptSockets()
 	if j.back != nil {
 		r.Kept, r.Path = j.back.id, j.back.path
 	}
@@ -315,6 +317,7 @@ func (d *daemon) resume(j *job, r *jobRecord, held *handover.Held) {
 		j.back = d.heldSocket(held, "", r.Kept, r.Path)
 		d.findProcess(j, r, held)
 	}
+	d.heldSockets(j, r.Sockets, held)
 	effects := j.machine.Resume(r.Machine, j.proc != nil, d.now())
 	if j.proc == nil {
 		d.closeWayBack(j)
@@ -331,6 +334,9 @@ func (d *daemon) resume(j *job, r *jobRecord, held *handover.Held) {
 	if d.jobs[j.file.Label] == j {
 		d.saveJob(j)
 		d.startClocks(j)
+		if j.proc == nil {
+			d.watchSockets(j)
+		}
 	}
 }
 
@@ -397,6 +403,9 @@ func (d *daemon) dropUnused(held *handover.Held) {
 	for _, j := range d.jobs {
 		if j.back != nil {
 			used[j.back.id] = true
+		}
+		for _, s := range j.sockets {
+			used[s.id] = true
 		}
 	}
 	for id, fds := range held.FDs {
