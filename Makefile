@@ -7,7 +7,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 VERSION ?= $(shell git describe --tags --match 'v*' 2>/dev/null || echo 0.0.0)
 
-.PHONY: package help build demo test race lint check fuzz bench bench-compare bench-check cross clean
+.PHONY: package help build demo test race soak lint check fuzz bench bench-compare bench-check cross clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ test: build ## Run the tests
 
 race: ## Run the tests with the race detector
 	GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 go test -race ./...
+
+soak: ## Kill services and the registry under load for SOAK (60s)
+	SOAK=$(or $(SOAK),60s) go test ./integration -run '^TestSoak$$' -count=1 -v -timeout 30m
 
 # The Go tool fetches staticcheck once. Its checks for mistakes (SA) and needless
 # code (S1) are held; tests are left out, since they call twice on purpose.

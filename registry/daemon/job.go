@@ -309,7 +309,7 @@ func (d *daemon) closeWayBack(j *job) {
 // How long the parent of a process that an earlier daemon started may take to reap it.
 const (
 	notReaped = 20 * time.Millisecond
-	mostLate  = 50
+	mostLate  = 10
 )
 
 // exited takes note of the end of the job's process. p is read on the queue,
