@@ -150,6 +150,18 @@ func (s *supervisor) crash() {
 	s.gone()
 }
 
+// forget lets go of all that is kept, as a service manager without a store would.
+func (s *supervisor) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, files := range s.kept {
+		for _, f := range files {
+			f.Close()
+		}
+		delete(s.kept, name)
+	}
+}
+
 // gone waits for the end of xpcd.
 func (s *supervisor) gone() {
 	s.t.Helper()

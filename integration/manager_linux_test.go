@@ -1,0 +1,119 @@
+package integration_test
+
+import (
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/openxpc/openxpc/xpc/bootstrap"
+)
+
+// The watchdog is fed by the queue on which everything is done, at half the time
+// that the service manager gives.
+func TestManager_Watchdog(t *testing.T) {
+	s := superviseLater(t, theService)
+	s.env = append(s.env, "WATCHDOG_USEC=200000")
+	s.start()
+	for range 3 {
+		s.awaits("WATCHDOG=1")
+	}
+	must(t, s.registry.Process.Signal(syscall.SIGSTOP))
+	must(t, s.registry.Process.Signal(syscall.SIGCONT))
+	s.upgrade()
+	s.awaits("WATCHDOG=1")
+}
+
+// A watchdog that is another process's is not fed.
+func TestManager_SomebodyElsesWatchdog(t *testing.T) {
+	s := superviseLater(t)
+	s.env = append(s.env, "WATCHDOG_USEC=1000", "WATCHDOG_PID=1")
+	s.start()
+	s.awaits("READY=1")
+	s.tool(bootstrap.OpPing, bootstrap.KeyName, "")
+	s.crash()
+	for len(s.told) > 0 {
+		if text := <-s.told; text == "WATCHDOG=1" {
+			t.Error("it is fed")
+		}
+	}
+	s.start()
+}
+
+// systemd's tool listens for xpcd and starts it when somebody comes.
+func TestManager_SocketActivation(t *testing.T) {
+	tool, err := exec.LookPath("systemd-socket-activate")
+	if err != nil {
+		t.Skip("there is no systemd-socket-activate here")
+	}
+	w, args := prepare(t, theService)
+	dir := filepath.Dir(w.socket)
+	must(t, exec.Command("mkdir", "-m", "700", dir).Run())
+	ready := make(chan struct{})
+	errs := w.pipe(w.registryLog(ready))
+	out := w.pipe(w.take)
+	w.registry = exec.Command(tool, append([]string{"-l", w.socket, xpcd(t)}, args...)...)
+	w.registry.Stdout, w.registry.Stderr = out, errs
+	must(t, w.registry.Start())
+	out.Close()
+	errs.Close()
+	t.Setenv(bootstrap.EnvRegistry, w.socket)
+	t.Cleanup(func() {
+		w.registry.Process.Signal(syscall.SIGTERM)
+		w.registry.Wait()
+		w.close()
+	})
+	for exec.Command("test", "-S", w.socket).Run() != nil && w.ctx.Err() == nil {
+	}
+	select {
+	case <-ready:
+		t.Error("it was started for nobody")
+	default:
+	}
+	c := w.to(serviceName)
+	if pid := c.pid("the first client starts xpcd, and is answered"); w.running(theService) != pid {
+		t.Error("another process is the job's")
+	}
+	must(t, w.registry.Process.Signal(syscall.SIGHUP))
+	await(t, "ready", ready)
+	for {
+		m := message("", "")
+		m.SetString(bootstrap.KeyOp, bootstrap.OpStatus)
+		if reply, err := w.tools.SendMessageWithReplySync(w.ctx, m); err != nil {
+			continue // it was executed anew meanwhile
+		} else if reply.GetDate(bootstrap.KeyStarted) > time.Now().Add(-time.Hour).UnixNano() {
+			break
+		}
+	}
+	c.pid("it goes on")
+	if exec.Command("test", "-S", w.socket).Run() != nil {
+		t.Error("the socket is the service manager's, and must stay")
+	}
+}
+
+// A registry that comes back without a memory gets its ad-hoc names back from the
+// programs that have them, and clients find them there.
+func TestManager_NoMemory(t *testing.T) {
+	const name = "com.example.adhoc"
+	s := supervise(t)
+	p := s.run(adHoc, name)
+	s.says("it has asked", adHoc, "listens")
+	first := s.registered(name)
+	first.pid("registered")
+	s.crash()
+	s.forget()
+	s.tools = nil // what led to a registry that was gone leads nowhere
+	s.start()
+	again := s.registered(name)
+	if got := again.pid("it has registered again, and serves the new socket"); got != p.Process.Pid {
+		t.Errorf("%d answers, want %d", got, p.Process.Pid)
+	}
+	first.pid("and the old connection never noticed")
+	first.quiet("nor was told")
+	p.end()
+	first.wants("the end of the program", interrupted)
+	again.wants("likewise", interrupted)
+	again.wants("the name is gone", invalid)
+	first.wants("for both", invalid)
+}
