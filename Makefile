@@ -70,7 +70,7 @@ cross: ## Vet, build, and link the tests for the other systems and processors
 # The programs are static. GOARCH chooses the processor.
 package: ## Make deb and rpm packages of VERSION in bin/, for Linux
 	@rm -rf $(BIN)/package && mkdir -p $(BIN)/package/man $(BIN)/package/completion
-	GOOS=linux CGO_ENABLED=0 go build -trimpath -ldflags='-s -w -X main.release=$(VERSION)' -o $(BIN)/package/ ./cmd/xpcd ./cmd/xpcctl
+	GOOS=linux CGO_ENABLED=0 go build -trimpath -ldflags='-s -w -X main.release=$(VERSION)' -o $(BIN)/package/ ./cmd/xpcd ./cmd/xpcctl ./cmd/xpcsign
 	@for page in docs/man/*.[1-8]; do gzip -9nc $$page >$(BIN)/package/man/$${page##*/}.gz || exit 1; done
 	@for shell in bash zsh fish; do env -u GOOS -u GOARCH go run ./cmd/xpcctl completion $$shell >$(BIN)/package/completion/$$shell || exit 1; done
 	@for kind in deb rpm; do \
