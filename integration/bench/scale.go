@@ -23,7 +23,7 @@ type idleScale struct {
 	ServiceMemory, Resources float64 // bytes of the heap, and of resident memory, in all
 }
 
-// nameScale is of names that one registry knows, each of a job of its own.
+// nameScale is of names that one registry knows, namesOfAJob of each job.
 type nameScale struct {
 	Few, Names        int
 	LookUpFew, LookUp float64 // ns, of names that were looked up before
@@ -49,7 +49,8 @@ type floodScale struct {
 const (
 	fewConnections = 10
 	fewNames       = 100
-	manyNames      = 10_000
+	manyNames      = 100_000
+	namesOfAJob    = 10
 	manyActive     = 2000
 	spareFiles     = 400 // descriptors that a process needs beside its connections
 	scaleTime      = 500 // ms

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,8 +17,7 @@ import (
 // mostLookUps is a little less than what the registry lets one client look up.
 const mostLookUps = 4000
 
-// scaleNames compares a registry that knows few jobs, each with a name, with one
-// that knows many.
+// scaleNames compares a registry that knows few names with one that knows many.
 func (c *contest) scaleNames(r *running, s *scale) error {
 	o := &s.Names
 	o.Few, o.Names = fewNames, manyNames
@@ -58,9 +58,16 @@ func (c *contest) registryOf(names int) (*crowd, error) {
 	if err := os.MkdirAll(jobs, 0o700); err != nil {
 		return nil, err
 	}
-	for i := range names {
-		text := fmt.Sprintf(`{"Label":%[1]q,"Program":"/bin/true","MachServices":{%[1]q:true}}`, crowdName(i))
-		if err := os.WriteFile(filepath.Join(jobs, crowdName(i)+".json"), []byte(text), 0o600); err != nil {
+	for i := 0; i < names; i += namesOfAJob {
+		services := map[string]bool{}
+		for n := range namesOfAJob {
+			services[crowdName(i+n)] = true
+		}
+		text, err := json.Marshal(map[string]any{"Label": crowdName(i), "Program": "/bin/true", "MachServices": services})
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(jobs, crowdName(i)+".json"), text, 0o600); err != nil {
 			return nil, err
 		}
 	}
@@ -86,7 +93,7 @@ func (c *contest) registryOf(names int) (*crowd, error) {
 	return x, nil
 }
 
-func crowdName(i int) string { return fmt.Sprintf("org.openxpc.crowd.%05d", i) }
+func crowdName(i int) string { return fmt.Sprintf("org.openxpc.crowd.%06d", i) }
 
 func (x *crowd) stop() {
 	x.client.stop()

@@ -30,7 +30,7 @@ func scaleText(r *results) string {
 			amount(o.RateFlooded), amount(o.RateAlone), timesOf(o.RateFlooded, o.RateAlone))
 	}
 	if o := s.Names; o.LookUp > 0 {
-		fmt.Fprintf(&b, "- A registry of %d jobs, each with a name, answers %s s after its start, and takes %s resident bytes for each name, %s once it has been looked up. A look-up takes %s (the first one of a name, which makes its socket, %s), against %s in a registry of %d (%s).\n",
+		fmt.Fprintf(&b, "- A registry of %d names, ten of each job, answers %s s after its start, and takes %s resident bytes for each name, %s once it has been looked up. A look-up takes %s (the first one of a name, which makes its socket, %s), against %s in a registry of %d (%s).\n",
 			o.Names, plain(o.Start), amount(o.Idle), amount(o.Used), duration(o.LookUp), duration(o.FirstLookUp), duration(o.LookUpFew), o.Few, timesOf(o.LookUp, o.LookUpFew))
 	}
 	return b.String()

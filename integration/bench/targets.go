@@ -46,7 +46,7 @@ var targets = []target{
 	{"memory of an idle connection, client, bytes", 1536, false, func(r *results) float64 { return r.Idle[ours].Client.Memory }, amount, false},
 	{"memory of an idle connection, service, bytes", 1536, false, func(r *results) float64 { return r.Idle[ours].Server.Memory }, amount, false},
 	{"one more client beside thousands, by beside ten", 1.3, false, scaled(func(s *scale) float64 { return s.Idle.RoundTrip / s.Idle.RoundTripFew }), digits, false},
-	{"look-up among 10,000 names, by among 100", 1.3, false, scaled(func(s *scale) float64 { return s.Names.LookUp / s.Names.LookUpFew }), digits, false},
+	{"look-up among 100,000 names, by among 100", 1.5, false, scaled(func(s *scale) float64 { return s.Names.LookUp / s.Names.LookUpFew }), digits, false},
 	{"threads of a service that 2,000 clients call at once", 100, false, scaled(func(s *scale) float64 { return float64(s.Active.ServiceThreads) }), digits, false},
 	{"ten clients beside a flooding one, by alone", 3, false, scaled(func(s *scale) float64 { return s.Flood.Flooded / s.Flood.Alone }), digits, false},
 	{"system calls on the socket of a round trip, client", 2, false, func(r *results) float64 { return r.Traces[ours].Client.moving() }, digits, true},

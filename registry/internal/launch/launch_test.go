@@ -333,6 +333,19 @@ func everyHistory(t *testing.T, m Machine) {
 	begin := world{m: m, watching: true, armed: -1}
 	seen := map[world]bool{begin: true}
 	for queue := []world{begin}; len(queue) > 0; queue = queue[1:] {
+		for _, made := range []bool{false, true} {
+			next := queue[0]
+			if next.removed || made && !next.starting {
+				continue
+			}
+			if err := next.restart(made); err != nil {
+				t.Fatalf("from %+v, the daemon is restarted (process made: %v): %v", queue[0], made, err)
+			}
+			if !seen[next] {
+				seen[next] = true
+				queue = append(queue, next)
+			}
+		}
 		for ev := Run; ev <= Unload; ev++ {
 			for _, wait := range []time.Duration{0, time.Second} {
 				next := queue[0]
@@ -398,6 +411,23 @@ func (w *world) step(ev Event) error {
 		}
 	}
 	for _, e := range w.m.Step(w.now, ev) {
+		if err := w.carryOut(e); err != nil {
+			return err
+		}
+	}
+	return w.settled()
+}
+
+// restart is what another daemon does with what this one has left. made: the process
+// that was being started is there.
+func (w *world) restart(made bool) error {
+	left := w.m.Memory()
+	w.m = Machine{Throttle: w.m.Throttle, ExitTimeout: w.m.ExitTimeout, Pace: w.m.Pace, Once: w.m.Once}
+	w.armed, w.starting = -1, false
+	if made {
+		w.process, w.ran, w.last = true, true, w.now
+	}
+	for _, e := range w.m.Resume(left, w.process, w.now) {
 		if err := w.carryOut(e); err != nil {
 			return err
 		}

@@ -102,6 +102,7 @@ type holdings struct {
 // Table holds the names. The zero Table is empty and ready.
 type Table struct {
 	entries map[string]*entry
+	jobs    map[string][]*entry // what each job declares, of up to 100,000 names
 	clients map[Client]*holdings
 }
 
@@ -130,6 +131,7 @@ func (t *Table) Undeclare(job, reason string) []Change {
 	for _, e := range t.of(job) {
 		out = append(out, t.remove(e, reason)...)
 	}
+	delete(t.jobs, job)
 	return out
 }
 
@@ -148,6 +150,9 @@ func (t *Table) LookUp(c Client, name string) ([]Change, error) {
 			return nil, refuse(bootstrap.OverQuota, "this client has looked up %d names, the limit", MaxLookUps)
 		}
 		h.looked[e] = struct{}{}
+		if e.lookers == nil {
+			e.lookers = map[Client]struct{}{}
+		}
 		e.lookers[c] = struct{}{}
 	}
 	return e.prepare(), nil
@@ -379,10 +384,12 @@ func (t *Table) Len() int { return len(t.entries) }
 
 func (t *Table) add(e *entry) *entry {
 	if t.entries == nil {
-		t.entries = map[string]*entry{}
+		t.entries, t.jobs = map[string]*entry{}, map[string][]*entry{}
 	}
-	e.lookers = map[Client]struct{}{}
 	t.entries[e.name] = e
+	if e.job != "" {
+		t.jobs[e.job] = append(t.jobs[e.job], e)
+	}
 	return e
 }
 
@@ -406,6 +413,9 @@ func (t *Table) remove(e *entry, reason string) []Change {
 		t.tidy(e.owner, h)
 	}
 	delete(t.entries, e.name)
+	if e.job != "" {
+		t.jobs[e.job] = slices.DeleteFunc(t.jobs[e.job], func(x *entry) bool { return x == e })
+	}
 	return out
 }
 
@@ -438,9 +448,14 @@ func (t *Table) adHocCount(c Client) int {
 // of lists a job's entries by name; "" lists the ad-hoc ones.
 func (t *Table) of(job string) []*entry {
 	found := map[*entry]struct{}{}
-	for _, e := range t.entries {
-		if e.job == job {
-			found[e] = struct{}{}
+	for _, e := range t.jobs[job] {
+		found[e] = struct{}{}
+	}
+	if job == "" {
+		for _, e := range t.entries {
+			if e.job == "" {
+				found[e] = struct{}{}
+			}
 		}
 	}
 	return sorted(found)
