@@ -99,27 +99,26 @@ func Serve(ctx context.Context, o Options) error {
 		return err
 	}
 	defer d.close(door)
-	if err := d.do(d.loadFirst); err != nil {
+	if err := d.do(func() error { return d.loadFirst(held) }); err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
-	d.dropUnused(held)
 	d.log.Info("serving", "path", d.home.path)
 	if o.Ready != nil {
 		o.Ready()
 	}
 	if o.Outlives {
-		d.manager.Tell(nil, "READY=1")
+		d.queue.Async(func() { d.manager.Tell(nil, "READY=1") })
 		d.watchdog()
 	}
 	d.serve(ctx)
-	d.manager.Tell(nil, "STOPPING=1")
+	d.do(func() error { return d.manager.Tell(nil, "STOPPING=1") })
 	end()
 	return nil
 }
 
 // loadFirst loads the jobs that the daemon was started with. Those that an earlier
 // one was started with too are loaded, or have been unloaded since.
-func (d *daemon) loadFirst() error {
+func (d *daemon) loadFirst(held *handover.Held) error {
 	var seen []string
 	known := func(label string) bool {
 		seen = append(seen, label)
@@ -142,6 +141,7 @@ func (d *daemon) loadFirst() error {
 		}
 	}
 	d.store.Put(seenKey, seen)
+	d.dropUnused(held)
 	return nil
 }
 
@@ -163,7 +163,11 @@ func (d *daemon) do(f func() error) error {
 
 // open makes the daemon's door and lets clients in.
 func (d *daemon) open(held *handover.Held) (*xpc.Connection, error) {
-	file, err := d.doorSocket(held)
+	var file *os.File
+	err := d.do(func() (err error) {
+		file, err = d.doorSocket(held)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
