@@ -159,3 +159,26 @@ func options(b *bytes.Buffer, flags *pflag.FlagSet) {
 	})
 	b.WriteString(".El\n")
 }
+
+// The page for the web has every command too.
+func TestCommandsAreInTheDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/xpcctl.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]bool{}
+	for line := range strings.Lines(string(page)) {
+		if cell, ok := strings.CutPrefix(line, "| `"); ok {
+			cell, _, _ = strings.Cut(cell, " |")
+			for part := range strings.SplitSeq(cell, "`") {
+				name, _, _ := strings.Cut(part, " ")
+				rows[name] = true
+			}
+		}
+	}
+	for _, c := range (&tool{}).root().Commands() {
+		if !rows[c.Name()] {
+			t.Errorf("docs/xpcctl.md has no row for %s", c.Name())
+		}
+	}
+}

@@ -71,3 +71,32 @@ func TestScriptsParse(t *testing.T) {
 		}
 	}
 }
+
+// What the package has of the repository is there; make package makes the rest.
+func TestPackageContents(t *testing.T) {
+	text, err := os.ReadFile("dist/nfpm.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := 0
+	for line := range strings.Lines(string(text)) {
+		_, rest, ok := strings.Cut(line, "src: ")
+		if !ok {
+			continue
+		}
+		source, _, _ := strings.Cut(rest, ",")
+		if page, ok := strings.CutPrefix(source, "bin/package/man/"); ok {
+			pages++
+			source = "docs/man/" + strings.TrimSuffix(page, ".gz")
+		}
+		if strings.HasPrefix(source, "bin/") {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join("../..", source)); err != nil {
+			t.Errorf("the package wants %s: %v", source, err)
+		}
+	}
+	if all, err := filepath.Glob("../../docs/man/*.[1-8]"); err != nil || len(all) != pages {
+		t.Errorf("the package has %d of %d man pages, %v", pages, len(all), err)
+	}
+}
