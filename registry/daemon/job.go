@@ -249,6 +249,11 @@ func (d *daemon) spawn(j *job, child *os.File) (p *process, err error) {
 	if j.file.Inetd != nil && len(j.sockets) == 1 {
 		s.streams = j.sockets[0].listener
 	}
+	if len(j.file.MachServices) == 1 {
+		if name := d.sockets[j.file.MachServices[0]]; name != nil {
+			s.listener = name.listener
+		}
+	}
 	if d.store != nil {
 		if j.back, err = d.newNameSocket(""); err != nil {
 			return nil, transient(err)

@@ -76,6 +76,7 @@ func countUp(path string) int {
 
 // echo answers every message with the same and its pid. What "do" asks for is done first.
 func echo(name string) {
+	inherited := os.Getenv(bootstrap.EnvListenerFD) != ""
 	listener := xpc.NewMachServiceConnection(name, nil, xpc.MachServiceListener)
 	listener.SetEventHandler(func(o xpc.Object) {
 		peer, ok := o.(*xpc.Connection)
@@ -85,7 +86,7 @@ func echo(name string) {
 		}
 		peer.SetEventHandler(func(o xpc.Object) {
 			if m, ok := o.(*xpc.Dictionary); ok {
-				answerEcho(listener, peer, m)
+				answerEcho(listener, peer, m, inherited)
 			}
 		})
 		peer.Activate()
@@ -94,7 +95,7 @@ func echo(name string) {
 	select {}
 }
 
-func answerEcho(listener, peer *xpc.Connection, m *xpc.Dictionary) {
+func answerEcho(listener, peer *xpc.Connection, m *xpc.Dictionary, inherited bool) {
 	switch m.GetString("do") {
 	case "exit":
 		os.Exit(3)
@@ -113,6 +114,10 @@ func answerEcho(listener, peer *xpc.Connection, m *xpc.Dictionary) {
 	}
 	reply.SetInt64("pid", int64(os.Getpid()))
 	reply.SetString("text", m.GetString("text"))
+	reply.SetBool("inherited", inherited)
+	if m.GetString("do") == "endpoint" {
+		reply.SetConnection("endpoint", listener)
+	}
 	peer.SendMessage(reply)
 }
 
