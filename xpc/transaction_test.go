@@ -128,7 +128,7 @@ func TestAutomaticTransactions(t *testing.T) {
 // The collector ends the transactions of what a program forgets.
 func TestTransactionsOfGarbage(t *testing.T) {
 	tx := newTransactions(func() {})
-	events := make(chan struct{})
+	events, lost := make(chan struct{}), make(chan struct{})
 	l := NewConnection("", nil)
 	l.process = tx
 	var peer *Connection
@@ -162,7 +162,7 @@ func TestTransactionsOfGarbage(t *testing.T) {
 		if o != Object(ErrConnectionInterrupted) {
 			t.Errorf("the reply is lost (R150), got %v", o)
 		}
-		close(events)
+		close(lost)
 	})
 	<-events
 	for deadline := time.Now().Add(rulePatience); tx.open.Load() > 0; runtime.Gosched() {
@@ -171,7 +171,7 @@ func TestTransactionsOfGarbage(t *testing.T) {
 		}
 		runtime.GC()
 	}
-	<-events
+	<-lost
 	for _, c := range []*Connection{c, peer, l} {
 		c.Cancel()
 		<-c.Done()
