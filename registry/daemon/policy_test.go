@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -80,6 +81,9 @@ func TestPolicy(t *testing.T) {
 func looker() {
 	for _, op := range []string{bootstrap.OpLookUp, bootstrap.OpCheckIn, bootstrap.OpCheckOut, bootstrap.OpPrint} {
 		fmt.Println(op, answerTo(op, "com.example.secret"), answerTo(op, "com.example.none"))
+		for op == bootstrap.OpCheckIn && answerTo(bootstrap.OpLookUp, "com.example.none") == "granted" {
+			runtime.Gosched() // the name ends with the connection that registered it, when the registry has noticed
+		}
 	}
 	m := xpc.NewDictionary()
 	m.SetString(bootstrap.KeyOp, bootstrap.OpPrint)
