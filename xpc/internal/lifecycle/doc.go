@@ -4,6 +4,7 @@
 //
 //	Inactive -Activate-> Looking -LookedUp-> Ready -Send-> Dialing -Dialed-> Open
 //	   Open, Dialing -Lost, DialFailed-> Ready          (told by INTERRUPTED)
+//	   Dialing -Unfit-> Ready                           (calls end with Unqualified)
 //	   Open -Lost-> Probing -Dialed-> Open              (endpoints: is its listener alive?)
 //	   every state -Cancel, Gone, LookUpFailed-> Invalid (terminal, told by INVALID)
 //

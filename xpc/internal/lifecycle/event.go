@@ -102,6 +102,7 @@ const (
 	DialFailed // Epoch: for now
 	Refused    // Epoch: the origin is gone for good
 	TurnedAway // Epoch: accepted, and told why not
+	Unfit      // Epoch, in place of Dialed: connected, but to a peer that does not meet the requirement
 	Lost       // Epoch
 	Received   // Epoch, ID: a message
 	Arrived    // ID: a new peer, on a listener
@@ -129,7 +130,7 @@ type Do uint8
 
 const (
 	LookUp     Do = iota // answer with LookedUp or LookUpFailed; a listener checks in
-	Dial                 // Epoch: answer with Dialed, DialFailed or Refused
+	Dial                 // Epoch: answer with Dialed, DialFailed, Refused or Unfit
 	Close                // Epoch: the socket, or its dial, is no longer wanted; epoch 0 is a listener's
 	Write                // Epoch, ID
 	Discard              // ID: will not be written

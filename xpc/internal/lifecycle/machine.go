@@ -110,6 +110,8 @@ func (m *Machine) Step(ev Event) []Effect {
 		m.dialFailed(ev.Epoch, true)
 	case TurnedAway:
 		m.turnedAway(ev.Epoch)
+	case Unfit:
+		m.unfit(ev.Epoch)
 	case Lost:
 		m.lost(ev.Epoch)
 	case Received:
@@ -338,6 +340,18 @@ func (m *Machine) turnedAway(e Epoch) {
 		return
 	}
 	m.interrupted()
+}
+
+// unfit: what waited was meant for another peer. The next send tries again (R126).
+func (m *Machine) unfit(e Epoch) {
+	if e != m.epoch || m.state != Dialing {
+		return
+	}
+	m.emit(Effect{Do: Close, Epoch: e})
+	m.unwind()
+	m.settle(Unqualified)
+	m.state = Ready
+	m.transmit()
 }
 
 func (m *Machine) lost(e Epoch) {

@@ -16,7 +16,7 @@ var opNames = [...]string{
 	Activate: "activate", Suspend: "suspend", Resume: "resume", Cancel: "cancel",
 	Send: "send", Reply: "reply", Barrier: "barrier", Forget: "forget",
 	LookedUp: "looked-up", LookUpFailed: "look-up-failed", Gone: "gone",
-	Dialed: "dialed", DialFailed: "dial-failed", Refused: "refused", TurnedAway: "turned-away", Lost: "lost",
+	Dialed: "dialed", DialFailed: "dial-failed", Refused: "refused", TurnedAway: "turned-away", Unfit: "unfit", Lost: "lost",
 	Received: "received", Arrived: "arrived", Answered: "answered", Noticed: "noticed", Flushed: "flushed",
 	Begin: "begin", HandlerDone: "handler-done", BarrierDone: "barrier-done",
 }
@@ -45,7 +45,7 @@ func (d Do) String() string      { return name(doNames[:], uint8(d)) }
 func (ev Event) String() string {
 	s := ev.Op.String()
 	switch ev.Op {
-	case Reply, Dialed, DialFailed, Refused, TurnedAway, Lost, Received, Answered, Flushed:
+	case Reply, Dialed, DialFailed, Refused, TurnedAway, Unfit, Lost, Received, Answered, Flushed:
 		s += epochText(ev.Epoch)
 	}
 	switch ev.Op {

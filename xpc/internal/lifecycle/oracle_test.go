@@ -85,6 +85,8 @@ func (w *world) outsideHappens(ev Event) {
 			w.losses-- // told by INVALID alone
 		}
 		w.probing, w.ended = false, true
+	case Unfit: // connected, and done with: an effect closes it
+		w.sockets[ev.Epoch-1], w.lost = open, ev.Epoch
 	case TurnedAway:
 		w.left.turnedAway = false
 		w.socketEnds(ev.Epoch)
@@ -268,7 +270,7 @@ func (w *world) discards(ev Event, e Effect) {
 
 func (w *world) mayDiscard(ev Event, id ID) bool {
 	switch ev.Op {
-	case Cancel, Gone, LookUpFailed, DialFailed, Refused, TurnedAway, Lost:
+	case Cancel, Gone, LookUpFailed, DialFailed, Refused, TurnedAway, Unfit, Lost:
 		return true
 	case Forget:
 		return ev.ID == id
@@ -293,6 +295,8 @@ func (w *world) completes(ev Event, e Effect) {
 		w.fail("P1: call %d is told INVALID by a connection that is not", e.ID)
 	case e.Outcome == Replied && !w.shell.on && ev.Op != Answered:
 		w.fail("P1: call %d is replied to by nobody", e.ID)
+	case e.Outcome == Unqualified && ev.Op != Unfit && !w.shell.on:
+		w.fail("P1: call %d is told that the peer is unfit, and it is not", e.ID)
 	case e.Outcome == Interrupted && w.kind == Accepted && !w.shell.on && ev.Op != Answered:
 		w.fail("P6: a call of an accepted peer is interrupted")
 	}

@@ -59,7 +59,7 @@ func every(e Epoch) []Event {
 		activate, {Op: Suspend}, {Op: Resume}, {Op: Cancel},
 		{Op: Send, ID: 3}, {Op: Send, ID: 3, Call: true}, {Op: Reply, ID: 3, Epoch: e}, {Op: Barrier, ID: 3}, {Op: Forget, ID: 1},
 		lookedUp, {Op: LookUpFailed}, {Op: Gone},
-		{Op: Dialed, Epoch: e}, {Op: DialFailed, Epoch: e}, {Op: Refused, Epoch: e}, {Op: TurnedAway, Epoch: e}, {Op: Lost, Epoch: e},
+		{Op: Dialed, Epoch: e}, {Op: DialFailed, Epoch: e}, {Op: Refused, Epoch: e}, {Op: TurnedAway, Epoch: e}, {Op: Unfit, Epoch: e}, {Op: Lost, Epoch: e},
 		{Op: Received, Epoch: e, ID: 8}, {Op: Arrived, ID: 8}, {Op: Answered, Epoch: e, ID: 1}, {Op: Noticed, ID: 9}, {Op: Flushed, Epoch: e, ID: 2},
 		begin, {Op: HandlerDone}, {Op: BarrierDone, ID: 2},
 	}
@@ -80,6 +80,8 @@ func possible(k Kind, name string, s State, ev Event) bool {
 		return s == Looking
 	case Dialed, DialFailed, Refused:
 		return s == Dialing || s == Probing
+	case Unfit:
+		return s == Dialing
 	case TurnedAway, Received, Lost, Answered, Reply, Flushed:
 		return (s == Open || s == Inactive && k == Accepted) && k != Listener
 	case Arrived:

@@ -194,6 +194,9 @@ func (w *world) socketEvents(evs []Event) []Event {
 	e := w.epoch()
 	if w.socketIs(e, dialing) && e <= Epoch(w.left.epochs) {
 		evs = append(evs, Event{Op: Dialed, Epoch: e}, Event{Op: DialFailed, Epoch: e}, Event{Op: Refused, Epoch: e})
+		if !w.probing {
+			evs = append(evs, Event{Op: Unfit, Epoch: e})
+		}
 	}
 	nextIn := ID(len(w.in) + firstIncoming)
 	if w.left.notices > 0 {
@@ -277,6 +280,9 @@ func (w *world) staleEvents(evs []Event, e Epoch) []Event {
 	if !w.current(e) {
 		evs = append(evs, Event{Op: Received, Epoch: e, ID: nextIn}, Event{Op: Reply, Epoch: e, ID: ID(len(w.out) + 1)},
 			Event{Op: Lost, Epoch: e}, Event{Op: TurnedAway, Epoch: e})
+	}
+	if !w.socketIs(e, dialing) || w.probing {
+		evs = append(evs, Event{Op: Unfit, Epoch: e})
 	}
 	if w.socketIs(e, aborted) {
 		evs = append(evs, Event{Op: Dialed, Epoch: e}, Event{Op: DialFailed, Epoch: e}, Event{Op: Refused, Epoch: e})
