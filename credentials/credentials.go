@@ -79,6 +79,19 @@ func PeerPidfd(fd int) (int, error) {
 	return n, nil
 }
 
+// ProcessPidfd returns a descriptor of the process that has the id pid now, as
+// [PeerPidfd] does of a peer. The caller must have a reason to believe that the id
+// has not been used again.
+//
+// Linux only; elsewhere the error wraps [ErrUnsupported].
+func ProcessPidfd(pid int) (int, error) {
+	n, err := processPidfd(pid)
+	if err != nil {
+		return -1, fmt.Errorf("credentials: handle of process %d: %w", pid, err)
+	}
+	return n, nil
+}
+
 // EnableReceive asks the kernel to attach the sender's credentials to what the
 // Unix socket fd receives from now on. On a listening socket it holds for all
 // sockets accepted from it. Bytes sent before it was enabled carry pid 0.

@@ -102,3 +102,17 @@ func TestFromSocketFailsClosed(t *testing.T) {
 		}
 	}
 }
+
+func TestProcessPidfdIsTheProcess(t *testing.T) {
+	fd, err := ProcessPidfd(os.Getpid())
+	if errors.Is(err, ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.NewFile(uintptr(fd), "").Close()
+	if _, err := ProcessPidfd(-1); err == nil {
+		t.Error("a handle of process -1")
+	}
+}

@@ -104,6 +104,17 @@ func (c *Conn) Peer() (credentials.Credentials, error) {
 	return c.m.peer()
 }
 
+// Socket lends the socket's descriptor to use, to ask the kernel about the peer. use
+// must not keep, read or close it. The error is use's, ErrClosed after the connection
+// has ended, and of a Pipe one that wraps credentials.ErrUnsupported.
+func (c *Conn) Socket(use func(fd int) error) error {
+	if !c.enter() {
+		return ErrClosed
+	}
+	defer c.release()
+	return c.m.socket(use)
+}
+
 // enter counts the caller as a user of the medium, unless the connection has ended.
 func (c *Conn) enter() bool {
 	c.mu.Lock()

@@ -42,6 +42,7 @@ func (s *script) startTicking()                          {}
 func (s *script) shutdown()                              {}
 func (s *script) close()                                 {}
 func (s *script) peer() (credentials.Credentials, error) { return credentials.Unknown(), nil }
+func (s *script) socket(func(int) error) error           { return nil }
 
 // TestSenderWroteTheFirstByte: a process that shares the socket and finishes
 // another's frame does not become its sender.

@@ -34,6 +34,8 @@ type medium interface {
 	close()
 	// peer says who is at the other end, as of connect.
 	peer() (credentials.Credentials, error)
+	// socket lends the descriptor; the error wraps credentials.ErrUnsupported if there is none.
+	socket(use func(fd int) error) error
 }
 
 // incoming gathers what arrives beside the bytes. Only the reading role touches it.

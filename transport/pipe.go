@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"sync"
@@ -217,3 +218,7 @@ func (p *pipeEnd) close() {
 }
 
 func (p *pipeEnd) peer() (credentials.Credentials, error) { return ourselves(), nil }
+
+func (p *pipeEnd) socket(func(fd int) error) error {
+	return fmt.Errorf("a pipe has no socket: %w", credentials.ErrUnsupported)
+}

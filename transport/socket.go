@@ -97,6 +97,7 @@ func (s *socket) close() {
 }
 
 func (s *socket) peer() (credentials.Credentials, error) { return credentials.FromSocket(s.fd) }
+func (s *socket) socket(use func(fd int) error) error    { return use(s.fd) }
 
 // claimRights turns received descriptor numbers into owned Descriptors.
 func claimRights(in *incoming, data []byte) {

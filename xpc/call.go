@@ -130,9 +130,11 @@ func (c *Connection) sent() error {
 }
 
 // abandon tells the sender of a request that no reply is coming (R149).
-func (c *Connection) abandon(e lifecycle.Epoch, id uint64) {
+func (c *Connection) abandon(e lifecycle.Epoch, id uint64) { c.abandonFor(e, id, 0) }
+
+func (c *Connection) abandonFor(e lifecycle.Epoch, id uint64, flags uint8) {
 	o := newOutgoing()
-	o.frame.Kind, o.frame.ID = frameAbandoned, id
+	o.frame.Kind, o.frame.ID, o.frame.Flags = frameAbandoned, id, flags
 	c.mu.Lock()
 	c.submit(lifecycle.Event{Op: lifecycle.Reply, ID: c.newID(), Epoch: e}, o)
 	c.unlock()

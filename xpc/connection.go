@@ -95,6 +95,8 @@ type rare struct {
 	reason    error                   // why invalid; nil while valid
 	unloaded  error                   // the name went while a socket was open: it will be the last
 	probes    int                     // probes since something was sent
+	guard     *guard                  // the peer requirement, nil if there is none
+	attester  Attester                // nil: the registry
 	room      chan struct{}           // closed and replaced when output drains or the state changes
 	done      chan struct{}           // nil until somebody asks
 }

@@ -14,10 +14,19 @@ const (
 	frameReply     = 3
 	frameAbandoned = 4
 	frameRefused   = 5
+	frameChallenge = 7
+	frameAnswer    = 8
 )
 
-// flagWantsReply marks a message that expects a reply.
-const flagWantsReply = 1
+// flagWantsReply marks a message that expects a reply; flagUnfit marks an ABANDONED
+// request whose sender does not meet the receiver's requirement.
+const (
+	flagWantsReply = 1
+	flagUnfit      = 1
+)
+
+// helloAnswers is the flag of a HELLO whose sender answers challenges.
+const helloAnswers = 2
 
 const protocolVersion = 1
 
@@ -25,13 +34,14 @@ const protocolVersion = 1
 type hello struct {
 	maxMessage     int
 	maxDescriptors int
-	maxShared      int // 0: the other side knows neither shared data nor shared memory
+	maxShared      int  // 0: the other side knows neither shared data nor shared memory
+	answers        bool // challenges
 }
 
 func helloFrame(lim *Limits) *transport.Frame {
 	d := NewDictionary()
 	d.SetUint64("version", protocolVersion)
-	d.SetUint64("flags", 0)
+	d.SetUint64("flags", helloAnswers)
 	d.SetUint64("max-message", uint64(lim.MaxMessageSize))
 	d.SetUint64("max-descriptors", uint64(lim.MaxDescriptors))
 	d.SetUint64("max-shared", uint64(lim.MaxSharedSize))
@@ -65,6 +75,7 @@ func parseHello(f *transport.Frame) (hello, error) {
 		maxMessage:     clamp(d.GetUint64("max-message"), defaultLimits.MaxMessageSize),
 		maxDescriptors: clamp(d.GetUint64("max-descriptors"), defaultLimits.MaxDescriptors),
 		maxShared:      int(min(d.GetUint64("max-shared"), math.MaxInt)),
+		answers:        d.GetUint64("flags")&helloAnswers != 0,
 	}, nil
 }
 
@@ -105,4 +116,30 @@ func refusalFrame(text string) *transport.Frame {
 	d.SetString("reason", text)
 	body, _, _ := encodeMessage(nil, d, &defaultLimits)
 	return &transport.Frame{Kind: frameRefused, Body: body}
+}
+
+// challengeFrame is a CHALLENGE, or the ANSWER to one.
+func challengeFrame(kind uint8, nonce []byte, frames uint64) *transport.Frame {
+	d := NewDictionary()
+	d.SetData("nonce", nonce)
+	if kind == frameAnswer {
+		d.SetUint64("frames", frames)
+	}
+	body, _, _ := encodeMessage(nil, d, &defaultLimits)
+	return &transport.Frame{Kind: kind, Body: body, Identify: kind == frameAnswer}
+}
+
+// maxNonce bounds what a peer can have sent back to it.
+const maxNonce = 64
+
+func parseChallenge(f *transport.Frame) (nonce []byte, frames uint64, err error) {
+	var d Dictionary
+	if _, err := decodeMessage(&d, ownedBody(f), f.Files, &defaultLimits); err != nil {
+		return nil, 0, fmt.Errorf("unreadable challenge: %w", err)
+	}
+	nonce = d.GetData("nonce")
+	if len(nonce) == 0 || len(nonce) > maxNonce {
+		return nil, 0, fmt.Errorf("a challenge of %d bytes", len(nonce))
+	}
+	return nonce, d.GetUint64("frames"), nil
 }

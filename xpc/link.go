@@ -22,12 +22,21 @@ type link struct {
 	dials bool    // this side dialed and has said HELLO
 	own   *Limits // what this side accepts on this socket
 
+	// Of Receive alone: frames that came, who wrote the first, and whether all.
+	received uint64
+	writer   int
+	mixed    bool
+
 	// Guarded by c.mu.
-	started bool // callers may read it themselves
-	greeted bool // the other side's HELLO has come; written by Receive alone
-	limits  hello
-	work    work
-	silence *time.Timer // ends an accepted socket that never says HELLO; nil for others
+	started  bool // callers may read it themselves
+	greeted  bool // the other side's HELLO has come; written by Receive alone
+	limits   hello
+	work     work
+	sent     uint64      // frames appended
+	w        *witness    // nil while nobody wants to know who is at the other end
+	heldBack bool        // dialed, and nothing but HELLO leaves before the requirement is met
+	hidden   bool        // accepted, and to be announced when its listener's requirement is met
+	silence  *time.Timer // ends an accepted socket that never says HELLO; nil for others
 }
 
 // helloPatience is how long a client that a listener accepted may take to say
@@ -58,6 +67,12 @@ func (b replyBlock) run() {
 func (b replyBlock) runEntered() {
 	b.run()
 	b.q.exit()
+}
+
+// append hands a frame to the socket; c.mu is held.
+func (l *link) append(f *transport.Frame) bool {
+	l.sent++
+	return l.conn.Append(f)
 }
 
 func (c *Connection) options() transport.Options {
@@ -154,10 +169,19 @@ func (c *Connection) dialed(e lifecycle.Epoch, conn *transport.Conn, lim *Limits
 		c.leaveLate(s)
 		return l
 	}
+	if c.rare.guard != nil && c.m.State() == lifecycle.Probing {
+		// The listener lives, which is all that was to be found out: who it is now is
+		// asked with the next message.
+		conn.Close()
+		c.dialFailed(e, ErrPeerGone)
+		return l
+	}
 	c.link = l
-	conn.Append(helloFrame(lim))
+	l.append(helloFrame(lim))
 	c.after.flush = l
-	c.step(lifecycle.Event{Op: lifecycle.Dialed, Epoch: e})
+	if l.heldBack = c.rare.guard != nil; !l.heldBack {
+		c.step(lifecycle.Event{Op: lifecycle.Dialed, Epoch: e})
+	}
 	c.unlock()
 	if waits {
 		l.begin(conn.StartWaiting)
@@ -246,6 +270,7 @@ func (c *Connection) closeLink(e lifecycle.Epoch) {
 	}
 	if c.link != nil && c.link.epoch == e {
 		c.link.notSilent()
+		c.link.ended()
 		a := c.after.rarely()
 		a.closing = append(a.closing, c.link)
 		c.link = nil
@@ -257,7 +282,8 @@ func (c *Connection) closeLink(e lifecycle.Epoch) {
 
 // Receive takes one frame. It runs none of the program's code.
 func (l *link) Receive(f *transport.Frame, inline bool) transport.Outcome {
-	if early := f.Kind == frameMessage || f.Kind == frameReply || f.Kind == frameAbandoned; early && !l.greeted {
+	l.speaks(f)
+	if early := f.Kind != frameHello && f.Kind <= frameAnswer && f.Kind != frameRefused; early && !l.greeted {
 		closeFiles(f.Files)
 		l.broken(fmt.Errorf("a frame of kind %d before HELLO", f.Kind))
 		return 0
@@ -268,7 +294,14 @@ func (l *link) Receive(f *transport.Frame, inline bool) transport.Outcome {
 	case frameReply:
 		return l.reply(f, inline)
 	case frameAbandoned:
+		if f.Flags&flagUnfit != 0 {
+			return l.answered(f, nil, lifecycle.Unqualified, ErrUnfit, inline)
+		}
 		return l.answered(f, nil, lifecycle.Interrupted, ErrDropped, inline)
+	case frameChallenge:
+		l.challenged(f)
+	case frameAnswer:
+		l.answer(f)
 	case frameHello:
 		l.hello(f)
 	case frameRefused:
@@ -305,6 +338,10 @@ func (l *link) lost(cause error) {
 		c.rarely().cause = cause
 	}
 	l.notSilent()
+	if l.heldBack {
+		l.giveBack(cause)
+		return
+	}
 	c.step(lifecycle.Event{Op: lifecycle.Lost, Epoch: l.epoch})
 	c.unlock()
 }
@@ -332,8 +369,11 @@ func (l *link) hello(f *transport.Frame) {
 	if l.dials {
 		c.peer = l.speaker(f)
 	} else {
-		l.conn.Append(helloFrame(c.limits))
+		l.append(helloFrame(c.limits))
 		c.after.flush = l
+	}
+	if c.rare.guard != nil {
+		l.identify()
 	}
 	c.unlock()
 }
@@ -356,6 +396,10 @@ func (l *link) refused(f *transport.Frame) {
 	if l.epoch == c.m.Epoch() {
 		c.rarely().cause = cause
 	}
+	if l.heldBack {
+		l.giveBack(cause)
+		return
+	}
 	c.step(lifecycle.Event{Op: lifecycle.TurnedAway, Epoch: l.epoch})
 	c.unlock()
 }
@@ -363,7 +407,7 @@ func (l *link) refused(f *transport.Frame) {
 // decode makes an object of a message's or a reply's frame.
 func (l *link) decode(f *transport.Frame) (*receivedMessage, error) {
 	m := newReceived(l.c, l.epoch, wire.EntriesHint(f.Body))
-	m.from.id = f.ID
+	m.from.link, m.from.id = l, f.ID
 	m.from.sender = f.Sender
 	fds, cost, err := decodeCounted(&m.Dictionary, ownedBody(f), f.Files, l.own)
 	m.from.size = messageCost + len(f.Body) + cost
@@ -378,6 +422,7 @@ func (l *link) message(f *transport.Frame, inline bool) transport.Outcome {
 		return 0
 	}
 	m.from.owes = f.Flags&flagWantsReply != 0
+	m.from.judged, m.from.refusal = l.sees(f.Sender)
 	c := l.c
 	c.mu.Lock()
 	if inline {
@@ -393,6 +438,7 @@ func (l *link) message(f *transport.Frame, inline bool) transport.Outcome {
 		out |= transport.Work
 	}
 	tell := c.home != nil && !c.announced && c.m.State() != lifecycle.Invalid
+	tell = tell && !l.hides()
 	if tell {
 		c.announced = true
 	}
@@ -405,14 +451,15 @@ func (l *link) message(f *transport.Frame, inline bool) transport.Outcome {
 }
 
 // pause bounds what is read ahead of the handlers; c.mu is held. While calls wait
-// the reader goes on, because their replies may be behind.
+// the reader goes on, because their replies may be behind, and so may the answer to
+// a challenge.
 func (l *link) pause() transport.Outcome {
 	c := l.c
 	limit := c.limits.MaxReceivedBytes
 	switch {
 	case c.unread <= limit:
 		return 0
-	case c.m.Pending() == 0:
+	case c.m.Pending() == 0 && !l.undecided():
 		c.paused = true
 		return transport.Pause
 	case c.unread > 4*limit && c.m.State() != lifecycle.Invalid:
@@ -428,7 +475,29 @@ func (l *link) reply(f *transport.Frame, inline bool) transport.Outcome {
 		l.broken(err)
 		return 0
 	}
+	known, why := l.sees(f.Sender)
+	switch {
+	case why != nil:
+		return l.unfitReply(f, m, why, inline)
+	case !known && l.slow():
+		late := &transport.Frame{ID: f.ID}
+		go func() { // Ends with the attester's check.
+			if why := m.from.unfit(); why != nil {
+				l.unfitReply(late, m, why, false)
+			} else {
+				l.answered(late, m, lifecycle.Replied, nil, false)
+			}
+		}()
+		return 0
+	}
 	return l.answered(f, m, lifecycle.Replied, nil, inline)
+}
+
+// unfitReply puts the error in the reply's place (R174).
+func (l *link) unfitReply(f *transport.Frame, m *receivedMessage, why error, inline bool) transport.Outcome {
+	m.from.giveUp()
+	l.c.rareGuard().reject(why)
+	return l.answered(f, nil, lifecycle.Unqualified, why, inline)
 }
 
 // answered completes the call that f names, if it still waits.

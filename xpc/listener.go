@@ -158,6 +158,9 @@ func (l *listener) accept(conn *transport.Conn) {
 	p := newAccepted(l, nil)
 	l.conn.mu.Lock()
 	lim := l.conn.limits
+	if r := l.conn.rare; r.guard != nil {
+		p.rare = &rare{guard: r.guard, attester: r.attester}
+	}
 	l.conn.mu.Unlock()
 	p.limits = lim // nobody else knows p yet
 	p.sendLimits.Store(lim)

@@ -18,6 +18,10 @@ type incoming struct {
 	sender credentials.Credentials
 	fds    []*FD
 	size   int
+	link   *link // of a received message
+
+	judged  bool  // it is known whether the connection's requirement is met:
+	refusal error // if not, why
 
 	mu       sync.Mutex // guards the rest
 	owes     bool       // a reply is expected and no reply object was made

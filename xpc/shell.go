@@ -27,6 +27,7 @@ type afterMore struct {
 	refused []*Connection // peers that will not be delivered
 	misuse  string
 	resume  *link
+	appears bool // the peer met its listener's requirement
 }
 
 func (a *after) rarely() *afterMore {
@@ -139,6 +140,9 @@ func (c *Connection) followUp(a *afterMore) {
 	for _, p := range a.refused {
 		p.Cancel()
 	}
+	if a.appears {
+		c.home.announce(c)
+	}
 }
 
 // leave takes an invalid connection out of the tables it stands in.
@@ -228,7 +232,7 @@ func (c *Connection) write(id lifecycle.ID) {
 	if c.rare.probes > 0 {
 		c.rare.probes = 0
 	}
-	if !c.link.conn.Append(&o.frame) {
+	if !c.link.append(&o.frame) {
 		o.recycle()
 	}
 	c.after.flush = c.link
@@ -264,6 +268,10 @@ func (c *Connection) schedule() {
 		c.again = true
 		return
 	}
+	if l := c.link; l != nil && l.undecided() && !l.dials {
+		l.w.held = true
+		return
+	}
 	c.on = c.queue
 	if c.reader != nil && c.queue.enter() {
 		c.reader.work.deliver = c.queue
@@ -289,10 +297,15 @@ func (c *Connection) deliverLocked() {
 			c.endDeliver()
 			return
 		}
+		guarded := c.rare.guard != nil
 		c.unlock()
 
-		if h != nil {
-			h(ev.obj)
+		got := ev.obj
+		if guarded && h != nil {
+			got = c.admit(got)
+		}
+		if h != nil && got != nil {
+			h(got)
 		}
 		if d, ok := ev.obj.(*Dictionary); ok && d.in != nil {
 			d.handlerReturned()

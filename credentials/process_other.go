@@ -1,0 +1,5 @@
+//go:build !linux
+
+package credentials
+
+func processPidfd(int) (int, error) { return -1, ErrUnsupported }

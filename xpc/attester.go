@@ -1,0 +1,206 @@
+package xpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/openxpc/openxpc/credentials"
+	"github.com/openxpc/openxpc/credentials/requirement"
+	"github.com/openxpc/openxpc/xpc/bootstrap"
+	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
+)
+
+// Attester finds out which program a process is, for requirements that ask for more
+// than user and group. Without one of its own (SetAttester) a connection asks the
+// registry, which may look at every process. It may be used by any goroutines.
+type Attester interface {
+	// Attest is called once for every socket, on a goroutine that may block. The
+	// error says in a sentence what is missing; then nothing but the credentials of p
+	// is known.
+	Attest(ctx context.Context, p Process) (*Attestation, error)
+}
+
+// Process is whom an Attester is asked about.
+type Process struct {
+	// Credentials are those of its connect or of its first frame.
+	Credentials credentials.Credentials
+	// Handle is a pidfd that stays the connection's; -1 where there is none.
+	Handle int
+}
+
+// Attestation is what an Attester found out. It is the connection's, which calls Close.
+type Attestation struct {
+	// Facts are not changed by anybody from here on.
+	Facts *requirement.Facts
+	// Check is nil while the process runs what Facts say; it is called for every
+	// message that comes. A nil Check fails always.
+	Check func() error
+	// Slow says that Check takes longer than some microseconds. Then it is called
+	// where the message is to be handled, and not by who reads the socket.
+	Slow bool
+	// Close, if not nil, is called once, when the socket has ended. It must not
+	// block. A slow Check may be running then; another is not.
+	Close func()
+
+	mu     sync.RWMutex // guards closed, and keeps Close from a quick Check
+	closed bool
+}
+
+// SetAttester has a be asked who the other side is, in place of the registry; nil
+// means the registry. It is called before the connection is activated, else it is
+// misuse. A listener gives its attester to its peers. It is an extension.
+func (c *Connection) SetAttester(a Attester) {
+	c.mu.Lock()
+	late := c.m.State() != lifecycle.Inactive
+	if !late {
+		c.rarely().attester = a
+	}
+	c.mu.Unlock()
+	if late {
+		misuse("an attester must be set before the connection is activated.")
+	}
+}
+
+// registryAttester asks the registries in turn until one knows the code.
+type registryAttester struct{ registries []*registryClient }
+
+var theAttester = registryAttester{[]*registryClient{registry, systemRegistry}}
+
+func (a registryAttester) Attest(ctx context.Context, p Process) (*Attestation, error) {
+	pin, _ := pinned(p.Handle)
+	att, err := a.registries[0].attest(ctx, p)
+	if len(bootstrap.Paths()) > 1 && (err != nil || att.Facts.Code == nil) {
+		if other, err2 := a.registries[1].attest(ctx, p); err2 == nil && (err != nil || other.Facts.Code != nil) {
+			att.close()
+			att, err = other, nil
+		} else if err2 == nil {
+			other.close()
+		}
+	}
+	switch {
+	case err != nil:
+		pin.close()
+		return nil, err
+	case pin != nil:
+		// This process may look for itself. It took hold before it asked, so that what
+		// the registry saw is what is held on to.
+		release := att.Close
+		att.Check, att.Slow = pin.Check, false
+		att.Close = func() {
+			pin.Close()
+			if release != nil {
+				release()
+			}
+		}
+	}
+	return att, nil
+}
+
+// pin is credentials.Pin, which may be nil.
+type pin struct{ *credentials.Pin }
+
+func pinned(handle int) (*pin, error) {
+	if handle < 0 {
+		return nil, credentials.ErrUnsupported
+	}
+	p, err := credentials.PinProcess(handle)
+	if err != nil {
+		return nil, err
+	}
+	return &pin{p}, nil
+}
+
+func (p *pin) close() {
+	if p != nil {
+		p.Close()
+	}
+}
+
+func (a *Attestation) close() {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.closed && a.Close != nil {
+		a.Close()
+	}
+	a.closed = true
+}
+
+// attest asks this registry. The connection to it is kept as long as the registry
+// holds on to the process for this one.
+func (r *registryClient) attest(ctx context.Context, p Process) (*Attestation, error) {
+	conn := r.use()
+	m := NewDictionary()
+	m.SetString(bootstrap.KeyOp, bootstrap.OpAttest)
+	m.SetInt64(bootstrap.KeyPID, int64(p.Credentials.PID))
+	m.SetInt64(bootstrap.KeyUID, int64(p.Credentials.UID))
+	m.SetInt64(bootstrap.KeyGID, int64(p.Credentials.GID))
+	if p.Handle >= 0 {
+		m.SetFD(bootstrap.KeyProcess, p.Handle)
+	}
+	answer, err := conn.SendMessageWithReplySync(ctx, m)
+	if err == nil {
+		err = refusalOf(answer)
+	}
+	var facts *requirement.Facts
+	if err == nil {
+		facts, err = DecodeFacts(answer.GetDictionary(bootstrap.KeyFacts))
+	}
+	if err != nil {
+		r.done()
+		return nil, attestFailure(err)
+	}
+	facts.Credentials = p.Credentials
+	held, isHeld := answer.Get(bootstrap.KeyPin).(Uint64)
+	if !isHeld {
+		r.done()
+		return &Attestation{Facts: facts}, nil
+	}
+	return &Attestation{
+		Facts: facts,
+		Check: func() error { return confirm(conn, bootstrap.OpConfirm, held) },
+		Slow:  true,
+		Close: func() {
+			go func() { // Ends with the registry's answer, or the connection to it.
+				confirm(conn, bootstrap.OpUnpin, held)
+				r.done()
+			}()
+		},
+	}, nil
+}
+
+func confirm(conn *Connection, op string, held Uint64) error {
+	ctx, cancel := context.WithTimeout(context.Background(), attestPatience)
+	defer cancel()
+	m := NewDictionary()
+	m.SetString(bootstrap.KeyOp, op)
+	m.SetUint64(bootstrap.KeyPin, uint64(held))
+	answer, err := conn.SendMessageWithReplySync(ctx, m)
+	if err == nil {
+		err = refusalOf(answer)
+	}
+	if err != nil {
+		return attestFailure(err)
+	}
+	return nil
+}
+
+func refusalOf(answer *Dictionary) error {
+	code := bootstrap.Code(answer.GetInt64(bootstrap.KeyError))
+	if code == 0 {
+		return nil
+	}
+	return fmt.Errorf("%v (%s)", code, answer.GetString(bootstrap.KeyReason))
+}
+
+func attestFailure(err error) error {
+	var ce *ConnectionError
+	if errors.As(err, &ce) && ce.Cause != nil {
+		err = ce.Cause
+	}
+	return fmt.Errorf("the registry was asked who the process is: %w", err)
+}

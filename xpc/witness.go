@@ -1,0 +1,471 @@
+package xpc
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/openxpc/openxpc/credentials"
+	"github.com/openxpc/openxpc/credentials/requirement"
+	"github.com/openxpc/openxpc/transport"
+	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
+)
+
+// attestPatience is how long finding out who the other side is may take, and
+// answerPatience how long that may take to answer the challenge.
+const (
+	attestPatience = 10 * time.Second
+	answerPatience = 10 * time.Second
+)
+
+// guard is the requirement of a connection, which a listener's peers share.
+type guard struct {
+	need *PeerRequirement
+
+	mu       sync.Mutex // guards the rest
+	rejected uint64
+	last     error
+}
+
+func (g *guard) reject(why error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.rejected++
+	g.last = why
+}
+
+// witness is what is found out about who is at the other end of one socket: it
+// identifies the process, challenges it, and when the answer has come vouches for what
+// it wrote before, too. The answer counts the frames, so nobody can have slipped some
+// in before this program ran; and the process has to be the one that wrote them all.
+type witness struct {
+	l    *link
+	who  credentials.Credentials
+	done chan struct{} // closed when it is settled
+
+	// Guarded by c.mu.
+	settled bool
+	held    bool // a delivery waits for it
+	nonce   []byte
+	replied bool // the answer has come
+	timer   *time.Timer
+	facts   *requirement.Facts
+	att     *Attestation
+	unfit   error // with a guard: why its requirement is not met, nil if it is
+}
+
+// speaks notes who wrote a frame; Receive alone calls it.
+func (l *link) speaks(f *transport.Frame) {
+	l.received++
+	switch pid := f.Sender.PID; {
+	case l.received == 1:
+		l.writer = pid
+	case pid != l.writer:
+		l.mixed = true
+	}
+}
+
+// identify begins to find out who is at the other end, once; c.mu is held and the
+// other side has said HELLO.
+func (l *link) identify() *witness {
+	if l.w != nil {
+		return l.w
+	}
+	c := l.c
+	l.w = &witness{l: l, who: c.peer, done: make(chan struct{})}
+	if g := c.rare.guard; g != nil && g.need.needs.CredentialsOnly() {
+		l.w.settle(&requirement.Facts{Credentials: c.peer}, nil)
+		return l.w
+	}
+	a := c.rare.attester
+	if a == nil {
+		a = theAttester
+	}
+	// Ends with the attester's answer, which has a time limit.
+	go l.w.ask(a)
+	return l.w
+}
+
+// ask finds out who it is and sends the challenge.
+func (w *witness) ask(a Attester) {
+	ctx, cancel := context.WithTimeout(context.Background(), attestPatience)
+	defer cancel()
+	p := Process{Credentials: w.who, Handle: w.handle()}
+	label := w.label()
+	att, err := a.Attest(ctx, p)
+	if p.Handle >= 0 {
+		os.NewFile(uintptr(p.Handle), "process").Close()
+	}
+	c := w.l.c
+	c.mu.Lock()
+	defer c.unlock()
+	switch {
+	case w.settled:
+		att.close()
+	case err != nil:
+		w.settle(&requirement.Facts{Credentials: w.who, Why: err.Error()}, nil)
+	case att.Facts.Code == nil:
+		w.settle(labelled(att.Facts, label), att)
+	case !w.l.limits.answers:
+		w.settle(w.unknown("the other side's library does not answer challenges"), att)
+	default:
+		att.Facts, w.att = labelled(att.Facts, label), att
+		w.nonce = make([]byte, 16)
+		rand.Read(w.nonce)
+		w.timer = time.AfterFunc(answerPatience, w.late)
+		w.l.append(challengeFrame(frameChallenge, w.nonce, 0))
+		c.after.flush = w.l
+	}
+}
+
+// handle is a descriptor of the process, -1 where there is none.
+func (w *witness) handle() int {
+	fd := -1
+	if w.l.dials {
+		if w.who.PID > 0 {
+			fd, _ = credentials.ProcessPidfd(w.who.PID)
+		}
+		return fd
+	}
+	w.l.conn.Socket(func(s int) (err error) {
+		fd, err = credentials.PeerPidfd(s)
+		return err
+	})
+	return fd
+}
+
+// label is what the security module calls the other side, which only this end of the
+// socket can ask.
+func (w *witness) label() (label string) {
+	if !w.l.dials {
+		w.l.conn.Socket(func(s int) (err error) {
+			label, err = credentials.SecurityLabel(s)
+			return err
+		})
+	}
+	return label
+}
+
+func labelled(f *requirement.Facts, label string) *requirement.Facts {
+	if f.Label != "" || label == "" {
+		return f
+	}
+	g := *f
+	g.Label = label
+	return &g
+}
+
+func (w *witness) unknown(why string) *requirement.Facts {
+	return &requirement.Facts{Credentials: w.who, Why: why}
+}
+
+func (w *witness) late() {
+	w.l.c.mu.Lock()
+	w.settle(w.unknown(fmt.Sprintf("it did not answer the challenge within %v", answerPatience)), w.att)
+	w.l.c.unlock()
+}
+
+// answer takes the other side's answer to the challenge.
+func (l *link) answer(f *transport.Frame) {
+	nonce, sent, err := parseChallenge(f)
+	if err != nil {
+		l.broken(err)
+		return
+	}
+	c := l.c
+	c.mu.Lock()
+	w := l.w
+	if w == nil || w.nonce == nil || w.settled {
+		c.mu.Unlock()
+		return
+	}
+	w.replied = true
+	why := ""
+	switch {
+	case !bytes.Equal(nonce, w.nonce):
+		why = "it answered another challenge"
+	case sent != l.received-1:
+		why = fmt.Sprintf("it wrote %d frames, and %d came: somebody else wrote to the socket", sent, l.received-1)
+	case l.mixed || l.writer != w.who.PID && tellsWriters:
+		why = "more than one process wrote to the socket"
+	}
+	att := w.att
+	c.mu.Unlock()
+	// Ends with the attester's check.
+	go w.answered(att, why)
+}
+
+// tellsWriters: the kernel says of every frame who wrote it.
+const tellsWriters = runtime.GOOS == "linux"
+
+func (w *witness) answered(att *Attestation, why string) {
+	if err := att.check(); err != nil && why == "" {
+		why = err.Error()
+	}
+	w.l.c.mu.Lock()
+	defer w.l.c.unlock()
+	if why != "" {
+		w.settle(w.unknown(why), att)
+		return
+	}
+	w.settle(att.Facts, att)
+}
+
+func (a *Attestation) check() error {
+	if a.Check == nil {
+		return errors.New("nobody holds on to the process")
+	}
+	if a.Slow {
+		return a.Check()
+	}
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if a.closed {
+		return errors.New("the connection has ended")
+	}
+	return a.Check()
+}
+
+// settle is the end of finding out; c.mu is held.
+func (w *witness) settle(f *requirement.Facts, att *Attestation) {
+	if w.settled {
+		if att != w.att {
+			att.close()
+		}
+		return
+	}
+	w.settled, w.facts, w.att = true, f, att
+	w.nonce = nil
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+	close(w.done)
+	c := w.l.c
+	if g := c.rare.guard; g != nil {
+		w.unfit = g.need.judge(f)
+	}
+	if w.l.dials {
+		w.l.release()
+		return
+	}
+	if w.l.hidden {
+		w.l.hidden = false
+		c.appear(w.unfit == nil)
+	}
+	if w.held {
+		w.held = false
+		c.schedule()
+	}
+}
+
+// appear tells the program of a peer that met its listener's requirement. One that
+// did not is the library's own, which goes on to refuse what it sends.
+func (c *Connection) appear(fit bool) {
+	if fit {
+		c.announced = true
+		c.after.rarely().appears = true
+		return
+	}
+	c.handler = func(Object) {}
+	c.step(lifecycle.Event{Op: lifecycle.Activate})
+}
+
+// release ends the holding back of a dialed socket; c.mu is held.
+func (l *link) release() {
+	c := l.c
+	if !l.heldBack {
+		return
+	}
+	l.heldBack = false
+	if l.w.unfit == nil {
+		c.step(lifecycle.Event{Op: lifecycle.Dialed, Epoch: l.epoch})
+		return
+	}
+	c.rare.guard.reject(l.w.unfit)
+	c.rarely().cause = l.w.unfit
+	c.step(lifecycle.Event{Op: lifecycle.Unfit, Epoch: l.epoch})
+	c.tellUnfit()
+}
+
+// tellUnfit delivers ErrPeerCodeSigningRequirement; c.mu is held.
+func (c *Connection) tellUnfit() {
+	id := c.newID()
+	c.events.push(event{id: id, obj: ErrPeerCodeSigningRequirement})
+	c.step(lifecycle.Event{Op: lifecycle.Noticed, ID: id})
+}
+
+// sees judges a frame as it arrives, if it can: what came before the answer to the
+// challenge is judged with it, and a slow check is made later. It returns whether it
+// is known, and why the frame is refused.
+func (l *link) sees(writer credentials.Credentials) (known bool, why error) {
+	l.c.mu.Lock()
+	g, w := l.c.rare.guard, l.w
+	if g == nil || w == nil || !w.settled && !w.replied {
+		l.c.mu.Unlock()
+		return false, nil
+	}
+	settled, unfit, att := w.settled, w.unfit, w.att
+	l.c.mu.Unlock()
+	switch {
+	case writer.PID != w.who.PID && (tellsWriters || writer.PID != 0):
+		return true, g.need.judge(w.anothers(writer))
+	case unfit != nil || g.need.needs.CredentialsOnly():
+		return true, unfit
+	case att == nil:
+		return true, g.need.judge(w.unknown("the connection has ended"))
+	case att.Slow:
+		return false, nil
+	}
+	why = w.recheck(att)
+	return settled || why != nil, why
+}
+
+func (w *witness) anothers(writer credentials.Credentials) *requirement.Facts {
+	return &requirement.Facts{Credentials: writer, Why: fmt.Sprintf("process %d wrote it, and process %d is the other side", writer.PID, w.who.PID)}
+}
+
+// slow says that a check takes time.
+func (l *link) slow() bool {
+	l.c.mu.Lock()
+	defer l.c.mu.Unlock()
+	return l.w != nil && l.w.att != nil && l.w.att.Slow && l.c.rare.guard != nil
+}
+
+// undecided: the requirement was not held against the other side yet; c.mu is held.
+func (l *link) undecided() bool { return l.w != nil && !l.w.settled && l.c.rare.guard != nil }
+
+// hides keeps a peer from the program whose listener's requirement it has not met; c.mu is held.
+func (l *link) hides() bool {
+	switch {
+	case l.c.rare.guard == nil:
+		return false
+	case l.w == nil || !l.w.settled:
+		l.hidden = true
+	case l.w.unfit != nil:
+		l.c.appear(false)
+	default:
+		return false
+	}
+	return true
+}
+
+// challenged answers: it vouches for all frames that this side has appended.
+func (l *link) challenged(f *transport.Frame) {
+	nonce, _, err := parseChallenge(f)
+	if err != nil {
+		l.broken(err)
+		return
+	}
+	l.c.mu.Lock()
+	l.append(challengeFrame(frameAnswer, nonce, l.sent))
+	l.c.after.flush = l
+	l.c.unlock()
+}
+
+// ended settles what can no longer be found out, because the socket is gone; c.mu is held.
+func (l *link) ended() {
+	if l.w == nil {
+		return
+	}
+	if l.hidden && !l.w.settled {
+		a := l.c.after.rarely()
+		a.refused = append(a.refused, l.c) // nobody else lets go of what it has sent
+	}
+	l.hidden, l.heldBack = false, false
+	att := l.w.att
+	l.w.settle(l.w.unknown("the connection ended before it was known"), nil)
+	l.w.att = nil
+	att.close()
+}
+
+// giveBack ends a socket whose peer was not known yet; c.mu is held, and released.
+func (l *link) giveBack(cause error) {
+	c := l.c
+	l.heldBack = false
+	l.ended()
+	if c.link == l {
+		c.link = nil
+		c.agreeLimits()
+		c.signalRoom()
+	}
+	l.conn.Close()
+	c.dialFailed(l.epoch, cause)
+}
+
+func (w *witness) recheck(att *Attestation) error {
+	if w.facts.Code == nil { // what it met it met without code
+		return nil
+	}
+	if err := att.check(); err != nil {
+		return w.l.c.rare.guard.need.judge(w.unknown(err.Error()))
+	}
+	return nil
+}
+
+// unfit says why a message is not to be handled, on the goroutine that would.
+func (in *incoming) unfit() error {
+	if in.judged {
+		return in.refusal
+	}
+	c := in.c
+	c.mu.Lock()
+	g, w := c.rare.guard, in.link.w
+	var att *Attestation
+	var err error
+	settled := w != nil && w.settled
+	if settled {
+		err, att = w.unfit, w.att
+	}
+	c.mu.Unlock()
+	switch {
+	case g == nil:
+		return nil
+	case !settled:
+		return g.need.judge(&requirement.Facts{Credentials: in.sender, Why: "the connection ended before it was known"})
+	case err == nil && att != nil && att.Slow:
+		return w.recheck(att)
+	}
+	return err
+}
+
+// admit decides whether the handler gets what is due. A message that is refused is
+// counted, and its sender told; a client hears of it by an event.
+func (c *Connection) admit(o Object) Object {
+	d, ok := o.(*Dictionary)
+	if !ok || d.in == nil {
+		return o
+	}
+	why := d.in.unfit()
+	if why == nil {
+		return o
+	}
+	d.in.refuse(why)
+	if c.isPeer() {
+		return nil
+	}
+	return ErrPeerCodeSigningRequirement
+}
+
+// refuse gives a message up that the requirement keeps from its handler.
+func (in *incoming) refuse(why error) {
+	in.c.rareGuard().reject(why)
+	in.mu.Lock()
+	owed := in.owes
+	in.owes = false
+	in.mu.Unlock()
+	if owed {
+		in.c.abandonFor(in.epoch, in.id, flagUnfit)
+	}
+}
+
+func (c *Connection) rareGuard() *guard {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rare.guard
+}
