@@ -26,6 +26,7 @@ const (
 	serviceNameVariable = "XPC_SERVICE_NAME" // set by xpcd for a job of one name
 	userVariable        = "XPC_TEST_USER"    // the service takes this user's id first
 	forgetVariable      = "XPC_TEST_FORGET"  // it keeps no peer, and says nothing of their ends
+	requireVariable     = "XPC_TEST_REQUIRE" // a requirement of its listeners
 )
 
 func becomeUser() {
@@ -62,6 +63,11 @@ func (s *service) listen(name string) *xpc.Connection {
 	what := "listener "
 	if name == "" {
 		l, what = xpc.NewConnection("", nil), "anonymous listener "
+	}
+	if text := os.Getenv(requireVariable); text != "" {
+		if err := l.SetPeerCodeSigningRequirement(text); err != nil {
+			say("%v", err)
+		}
 	}
 	l.SetEventHandler(func(o xpc.Object) {
 		if c, ok := o.(*xpc.Connection); ok {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/openxpc/openxpc/credentials"
+	"github.com/openxpc/openxpc/credentials/requirement"
 	"github.com/openxpc/openxpc/xpc"
 )
 
@@ -374,4 +376,67 @@ func ExampleTransactionBegin() {
 	handler(m)
 	fmt.Println(<-saved)
 	// Output: buy milk
+}
+
+func ExamplePeerRequirement() {
+	signed, err := xpc.NewPeerCodeSigningRequirement(`anchor apple generic and certificate leaf[subject.OU] = "EXAMPLE123"`)
+	fmt.Println(signed, err)
+	_, err = xpc.NewPeerCodeSigningRequirement(`identifer "com.example.tool"`)
+	fmt.Println(err != nil)
+	// Output:
+	// anchor apple generic and certificate leaf[subject.OU] = "EXAMPLE123" <nil>
+	// true
+}
+
+func ExamplePeerRequirementError() {
+	listener := xpc.NewConnection("", nil)
+	listener.SetEventHandler(func(xpc.Object) {})
+	listener.Activate()
+	client := xpc.NewConnectionFromEndpoint(xpc.NewEndpoint(listener))
+	client.SetEventHandler(func(xpc.Object) {})
+	if err := client.SetPeerCodeSigningRequirement("uid 4000000000"); err != nil {
+		panic(err)
+	}
+	client.Activate()
+	_, err := client.SendMessageWithReplySync(context.Background(), xpc.NewDictionary())
+	var unmet *xpc.PeerRequirementError
+	fmt.Println(errors.Is(err, xpc.ErrPeerCodeSigningRequirement), errors.As(err, &unmet), unmet.Mismatch.Clause)
+	client.Cancel()
+	listener.Cancel()
+	<-client.Done()
+	<-listener.Done()
+	// Output: true true uid 4000000000
+}
+
+// everybodyIsSigned is an attester for tests.
+type everybodyIsSigned struct{}
+
+func (everybodyIsSigned) Attest(_ context.Context, p xpc.Process) (*xpc.Attestation, error) {
+	return &xpc.Attestation{
+		Facts: &requirement.Facts{Credentials: p.Credentials, Assurance: requirement.Granted, Code: &requirement.Code{Identifier: "com.example.tool"}},
+		Check: func() error { return nil },
+	}, nil
+}
+
+func ExampleAttester() {
+	listener := xpc.NewConnection("", nil)
+	listener.SetAttester(everybodyIsSigned{})
+	fmt.Println(listener.SetPeerCodeSigningRequirement(`identifier "com.example.tool"`))
+	listener.SetEventHandler(func(xpc.Object) {})
+	listener.Activate()
+	listener.Cancel()
+	<-listener.Done()
+	// Output: <nil>
+}
+
+func ExampleProcess() {
+	p := xpc.Process{Credentials: credentials.Unknown(), Handle: -1}
+	fmt.Println(p.Credentials, p.Handle)
+	// Output: pid unknown uid unknown gid unknown -1
+}
+
+func ExampleAttestation() {
+	a := xpc.Attestation{Facts: &requirement.Facts{Credentials: credentials.Unknown(), Why: "nobody has signed it"}}
+	fmt.Println(a.Facts.Code == nil, a.Facts.Why)
+	// Output: true nobody has signed it
 }

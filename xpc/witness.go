@@ -399,7 +399,7 @@ func (l *link) giveBack(cause error) {
 }
 
 func (w *witness) recheck(att *Attestation) error {
-	if w.facts.Code == nil { // what it met it met without code
+	if att.Facts.Code == nil { // what it met it met without code
 		return nil
 	}
 	if err := att.check(); err != nil {
