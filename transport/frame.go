@@ -34,7 +34,7 @@ type Frame struct {
 	// Identify asks, of a sent frame, that the kernel attach this process's credentials.
 	Identify bool
 	// Sender is, of a received frame, who wrote its first byte; credentials.Unknown
-	// (PID 0) where the kernel does not say.
+	// (PID 0) where the kernel does not say, and if another process wrote a part of it.
 	Sender credentials.Credentials
 }
 

@@ -139,8 +139,11 @@ func (in *inbox) fill(m medium) error {
 	if err != nil {
 		return err
 	}
-	if fresh {
+	switch {
+	case fresh:
 		in.first = in.sender
+	case in.sender.PID != in.first.PID:
+		in.first = credentials.Unknown() // a frame of two writers is nobody's
 	}
 	if in.collecting {
 		in.long = in.long[:len(in.long)+n]

@@ -44,16 +44,19 @@ func (s *script) close()                                 {}
 func (s *script) peer() (credentials.Credentials, error) { return credentials.Unknown(), nil }
 func (s *script) socket(func(int) error) error           { return nil }
 
-// TestSenderWroteTheFirstByte: a process that shares the socket and finishes
-// another's frame does not become its sender.
-func TestSenderWroteTheFirstByte(t *testing.T) {
+// TestSenderWroteAllOfIt: a process that shares the socket can finish another's frame,
+// where that found the socket full. Such a frame is nobody's.
+func TestSenderWroteAllOfIt(t *testing.T) {
 	one := appendHeader(nil, &Frame{ID: 1, Body: []byte("abc")})
 	one = append(one, "abc"...)
 	two := appendHeader(nil, &Frame{ID: 2})
 	long := append(appendHeader(nil, &Frame{ID: 3, Body: make([]byte, 100_000)}), make([]byte, 100_000)...)
 	m := &script{pieces: []piece{
+		{one[:1], 11}, {one[1:17], 11}, {append(one[17:len(one):len(one)], two...), 11},
+		{long[:20_000], 14}, {long[20_000:64_000], 14}, {long[64_000:], 14},
+		{two, 17},
 		{one[:1], 11}, {one[1:17], 12}, {append(one[17:len(one):len(one)], two...), 13},
-		{long[:20_000], 14}, {long[20_000:64_000], 15}, {long[64_000:], 16},
+		{long[:20_000], 14}, {long[20_000:64_000], 15}, {long[64_000:], 14},
 		{two, 17},
 	}}
 	o := Options{}.withDefaults()
@@ -62,7 +65,7 @@ func TestSenderWroteTheFirstByte(t *testing.T) {
 	for _, want := range []struct {
 		id  uint64
 		pid int
-	}{{1, 11}, {2, 13}, {3, 14}, {2, 17}} {
+	}{{1, 11}, {2, 11}, {3, 14}, {2, 17}, {1, 0}, {2, 13}, {3, 0}, {2, 17}} {
 		for {
 			ok, err := in.next(&f, &o)
 			if err != nil {

@@ -119,11 +119,11 @@ func refusalFrame(text string) *transport.Frame {
 }
 
 // challengeFrame is a CHALLENGE, or the ANSWER to one.
-func challengeFrame(kind uint8, nonce []byte, frames uint64) *transport.Frame {
+func challengeFrame(kind uint8, nonce []byte, sent uint64) *transport.Frame {
 	d := NewDictionary()
 	d.SetData("nonce", nonce)
 	if kind == frameAnswer {
-		d.SetUint64("frames", frames)
+		d.SetUint64("sent", sent)
 	}
 	body, _, _ := encodeMessage(nil, d, &defaultLimits)
 	return &transport.Frame{Kind: kind, Body: body, Identify: kind == frameAnswer}
@@ -141,5 +141,5 @@ func parseChallenge(f *transport.Frame) (nonce []byte, frames uint64, err error)
 	if len(nonce) == 0 || len(nonce) > maxNonce {
 		return nil, 0, fmt.Errorf("a challenge of %d bytes", len(nonce))
 	}
-	return nonce, d.GetUint64("frames"), nil
+	return nonce, d.GetUint64("sent"), nil
 }

@@ -22,7 +22,7 @@ type link struct {
 	dials bool    // this side dialed and has said HELLO
 	own   *Limits // what this side accepts on this socket
 
-	// Of Receive alone: frames that came, who wrote the first, and whether all.
+	// Of Receive alone: bytes of the frames that came, who wrote the first, and whether all.
 	received uint64
 	writer   int
 	mixed    bool
@@ -32,7 +32,7 @@ type link struct {
 	greeted  bool // the other side's HELLO has come; written by Receive alone
 	limits   hello
 	work     work
-	sent     uint64      // frames appended
+	sent     uint64      // bytes of the frames appended
 	w        *witness    // nil while nobody wants to know who is at the other end
 	heldBack bool        // dialed, and nothing but HELLO leaves before the requirement is met
 	hidden   bool        // accepted, and to be announced when its listener's requirement is met
@@ -71,7 +71,7 @@ func (b replyBlock) runEntered() {
 
 // append hands a frame to the socket; c.mu is held.
 func (l *link) append(f *transport.Frame) bool {
-	l.sent++
+	l.sent += size(f)
 	return l.conn.Append(f)
 }
 

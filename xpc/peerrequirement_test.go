@@ -484,14 +484,20 @@ func (r *raw) send(kind, flags uint8, id uint64, body []byte) {
 }
 
 // TestQueuedThenAnswered: who executes the signed program only after he has written
-// is found out by the count, and nothing of what he wrote is delivered.
+// is found out by the count of bytes, and nothing of what he wrote is delivered. Frames
+// would not do: his can have hidden the signed program's first ones in its body, and
+// then as many have come as that program wrote.
 func TestQueuedThenAnswered(t *testing.T) {
+	hello, evil := helloFrame(&defaultLimits), bodyOf(saying("evil"))
+	ofHello := size(hello)
+	all := ofHello + uint64(transport.HeaderSize+len(evil))
 	for name, c := range map[string]struct {
-		frames uint64
-		spoil  bool
-		fit    bool
+		sent  uint64
+		spoil bool
+		fit   bool
 	}{
-		"honest": {frames: 2, fit: true}, "knows of no frames": {frames: 0}, "knows of its HELLO": {frames: 1}, "another nonce": {frames: 2, spoil: true},
+		"honest": {sent: all, fit: true}, "knows of nothing": {}, "knows of its HELLO": {sent: ofHello}, "two frames that were hidden in one": {sent: all - transport.HeaderSize},
+		"claims more": {sent: all + 1}, "another nonce": {sent: all, spoil: true},
 	} {
 		g := newGuarded(t)
 		g.listener.SetAttester(signedTool())
@@ -503,9 +509,8 @@ func TestQueuedThenAnswered(t *testing.T) {
 		}
 		r := &raw{conn, make(chan transport.Frame, 64)}
 		conn.Start(r)
-		hello := helloFrame(&defaultLimits)
 		r.send(frameHello, 0, 0, hello.Body)
-		r.send(frameMessage, flagWantsReply, 1, bodyOf(saying("evil")))
+		r.send(frameMessage, flagWantsReply, 1, evil)
 		nonce, _, err := parseChallenge(r.next(t, frameChallenge))
 		if err != nil {
 			t.Fatal(err)
@@ -513,7 +518,7 @@ func TestQueuedThenAnswered(t *testing.T) {
 		if c.spoil {
 			nonce[0]++
 		}
-		r.send(frameAnswer, 0, 0, challengeFrame(frameAnswer, nonce, c.frames).Body)
+		r.send(frameAnswer, 0, 0, challengeFrame(frameAnswer, nonce, c.sent).Body)
 		kind := uint8(frameAbandoned)
 		if c.fit {
 			kind = frameReply

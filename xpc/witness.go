@@ -42,7 +42,7 @@ func (g *guard) reject(why error) {
 
 // witness is what is found out about who is at the other end of one socket: it
 // identifies the process, challenges it, and when the answer has come vouches for what
-// it wrote before, too. The answer counts the frames, so nobody can have slipped some
+// it wrote before, too. The answer counts the bytes, so nobody can have slipped some
 // in before this program ran; and the process has to be the one that wrote them all.
 type witness struct {
 	l    *link
@@ -60,11 +60,16 @@ type witness struct {
 	unfit   error // with a guard: why its requirement is not met, nil if it is
 }
 
+// size is how many bytes of the stream a frame is. Frames would be the wrong thing to
+// count: one that somebody else began could hold the next ones of this program as its body.
+func size(f *transport.Frame) uint64 { return uint64(transport.HeaderSize + len(f.Body)) }
+
 // speaks notes who wrote a frame; Receive alone calls it.
 func (l *link) speaks(f *transport.Frame) {
-	l.received++
+	first := l.received == 0
+	l.received += size(f)
 	switch pid := f.Sender.PID; {
-	case l.received == 1:
+	case first:
 		l.writer = pid
 	case pid != l.writer:
 		l.mixed = true
@@ -190,8 +195,8 @@ func (l *link) answer(f *transport.Frame) {
 	switch {
 	case !bytes.Equal(nonce, w.nonce):
 		why = "it answered another challenge"
-	case sent != l.received-1:
-		why = fmt.Sprintf("it wrote %d frames, and %d came: somebody else wrote to the socket", sent, l.received-1)
+	case sent != l.received-size(f):
+		why = fmt.Sprintf("it wrote %d bytes, and %d came: somebody else wrote to the socket", sent, l.received-size(f))
 	case l.mixed || l.writer != w.who.PID && tellsWriters:
 		why = "more than one process wrote to the socket"
 	}
@@ -355,7 +360,7 @@ func (l *link) hides() bool {
 	return true
 }
 
-// challenged answers: it vouches for all frames that this side has appended.
+// challenged answers: it vouches for all bytes that this side has appended.
 func (l *link) challenged(f *transport.Frame) {
 	nonce, _, err := parseChallenge(f)
 	if err != nil {
