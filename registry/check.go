@@ -185,8 +185,10 @@ func (c *checker) serviceOptions(path string, service member) {
 		switch {
 		case o.key == "LookUp":
 			c.restrict(join(path, o.key), service.key, o.value)
+		case o.key == "Requirement":
+			c.require(join(path, o.key), service.key, o.value)
 		case o.key != "ResetAtClose" && o.key != "HideUntilCheckIn":
-			c.add(Error, o.pos, join(path, o.key), "unknown key %s of a service: there are LookUp, and launchd's ResetAtClose and HideUntilCheckIn", shorten(o.key))
+			c.add(Error, o.pos, join(path, o.key), "unknown key %s of a service: there are LookUp, Requirement, and launchd's ResetAtClose and HideUntilCheckIn", shorten(o.key))
 		case o.value.kind != boolKind && o.value.kind != nullKind:
 			c.add(Error, o.value.pos, join(path, o.key), "%q must be a boolean, not %s", o.key, o.value.kind.withArticle())
 		case o.value.text != "true":

@@ -103,3 +103,14 @@ func ExampleInetd() {
 	fmt.Println("one process serves all:", job.Inetd.Wait)
 	// Output: one process serves all: false
 }
+
+func ExampleNameRequirement() {
+	job, err := registry.ParseJob("", []byte(`{"Label": "a", "Program": "/bin/true",
+		"MachServices": {"com.example.a": {"Requirement": "anchor trusted and entitlement[\"com.example.use\"]"}}}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(job.Requirements["com.example.a"].LookUp)
+	// Output: anchor trusted and entitlement["com.example.use"] exists
+}

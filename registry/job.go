@@ -36,11 +36,12 @@ type Job struct {
 	Program   string   // absolute path, or a bare word to be looked for in PATH at each start
 	Arguments []string // argv, at least one
 
-	MachServices []string          // names that the job declares, sorted (R216)
-	LookUp       map[string]Access // of names that not everybody may look up; nil for none
-	Environment  map[string]string // EnvironmentVariables; nil for none
-	Sockets      []Socket          // where the registry listens for the job, in the file's order
-	Inetd        *Inetd            // inetdCompatibility; nil for none
+	MachServices []string                   // names that the job declares, sorted (R216)
+	LookUp       map[string]Access          // of names that not everybody may look up; nil for none
+	Requirements map[string]NameRequirement // of names that not every program may look up or own; nil for none
+	Environment  map[string]string          // EnvironmentVariables; nil for none
+	Sockets      []Socket                   // where the registry listens for the job, in the file's order
+	Inetd        *Inetd                     // inetdCompatibility; nil for none
 
 	HideUntilCheckIn []string // of MachServices: unknown while the job does not serve them
 	ResetAtClose     []string // of MachServices: gone, and there anew, when the job ends

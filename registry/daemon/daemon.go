@@ -177,6 +177,7 @@ func (d *daemon) open(held *handover.Held) (*xpc.Connection, error) {
 	}
 	door := xpc.NewConnectionFromListener(file, d.queue)
 	door.SetLimits(limits)
+	door.SetAttester(attester{d})
 	door.SetEventHandler(func(o xpc.Object) {
 		if peer, ok := o.(*xpc.Connection); ok {
 			d.admit(peer)

@@ -176,6 +176,13 @@ func (d *daemon) endpointsOf(c *client, j *job) *xpc.Dictionary {
 		e := xpc.NewDictionary()
 		e.SetBool("active", info.Active)
 		e.SetInt64("clients", int64(info.Lookers))
+		need := j.file.Requirements[name]
+		if need.LookUp != nil {
+			e.SetString("look-up requirement", need.LookUp.String())
+		}
+		if need.Own != nil {
+			e.SetString("owner requirement", need.Own.String())
+		}
 		all.Set(name, e)
 	}
 	return all

@@ -154,6 +154,14 @@ func (d *daemon) lookUp(r *call) error {
 	if d.hidden(r.from, name) || d.notYet(name) {
 		return namespace.Unknown(name)
 	}
+	if need, _ := d.required(r.from, name); need != nil {
+		return d.judge(r, name, need, d.giveEndpoint)
+	}
+	return d.giveEndpoint(r, name)
+}
+
+// giveEndpoint is a look-up by who may make it.
+func (d *daemon) giveEndpoint(r *call, name string) error {
 	changes, err := d.names.LookUp(r.from.id, name)
 	if err != nil {
 		return err
@@ -184,6 +192,15 @@ func (d *daemon) checkIn(r *call) error {
 	if !who.AdHoc && d.hidden(r.from, name) {
 		return namespace.NotYours(name)
 	}
+	if _, need := d.required(r.from, name); need != nil {
+		return d.judge(r, name, need, d.giveListener)
+	}
+	return d.giveListener(r, name)
+}
+
+// giveListener is a check-in by who may make it.
+func (d *daemon) giveListener(r *call, name string) error {
+	who := d.caller(r.from)
 	d.reclaim(r.from, name)
 	changes, err := d.names.CheckIn(who, name)
 	if err != nil {
