@@ -18,6 +18,8 @@ build: ## Build the programs into bin/ and the examples into bin/examples/
 	go build -o $(BIN)/examples/echo-service ./examples/echo/service
 	go build -o $(BIN)/examples/echo-client ./examples/echo/client
 	go build -o $(BIN)/examples/tour ./examples/tour
+	go build -o $(BIN)/examples/privileged-service ./examples/privileged/service
+	go build -o $(BIN)/examples/privileged-client ./examples/privileged/client
 
 demo: build ## Show what XPC is: launch, call, descriptor, crash, relaunch
 	@$(BIN)/xpcctl run --job examples/echo/com.example.echo.plist -- $(BIN)/examples/tour
