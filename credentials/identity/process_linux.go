@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -15,7 +16,7 @@ import (
 )
 
 func openAt(dir int, name string) (*os.File, error) {
-	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -40,29 +41,39 @@ func readAt(dir int, name string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if n == 0 {
+		// The kernel fills the room that there is as long as it has more.
+		if b = b[:len(b)+n]; len(b) < cap(b) {
 			return string(b), nil
 		}
-		if b = b[:len(b)+n]; len(b) == cap(b) {
-			if len(b) >= maxProcFile {
-				return "", unix.EFBIG
-			}
-			b = slices.Grow(b, len(b))
+		if len(b) >= maxProcFile {
+			return "", unix.EFBIG
 		}
+		b = slices.Grow(b, len(b))
 	}
 }
 
 // sameNamespace says whether the process and this one are in the same namespace of a kind.
 func sameNamespace(dir int, kind string) (bool, error) {
-	var theirs, ours unix.Stat_t
-	if err := unix.Fstatat(dir, "ns/"+kind, &theirs, 0); err != nil {
+	own := ownUser
+	if kind == "pid" {
+		own = ownPID
+	}
+	ours, err := own()
+	if err != nil {
 		return false, err
 	}
-	if err := unix.Stat("/proc/self/ns/"+kind, &ours); err != nil {
+	var theirs unix.Stat_t
+	if err := unix.Fstatat(dir, "ns/"+kind, &theirs, 0); err != nil {
 		return false, err
 	}
 	return theirs.Dev == ours.Dev && theirs.Ino == ours.Ino, nil
 }
+
+// This process's own namespaces; it does not leave them.
+var (
+	ownUser = sync.OnceValues(func() (st unix.Stat_t, err error) { err = unix.Stat("/proc/self/ns/user", &st); return st, err })
+	ownPID  = sync.OnceValues(func() (st unix.Stat_t, err error) { err = unix.Stat("/proc/self/ns/pid", &st); return st, err })
+)
 
 // ownNamespace refuses who is privileged in a user namespace of its own: there it
 // can forge what /proc shows, and claim ids that are mapped into it.
