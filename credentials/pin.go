@@ -52,6 +52,10 @@ func (p *Pin) PID() int { return p.pid }
 // its id was used again. It is 0 where the kernel has no such number (before Linux 6.9).
 func (p *Pin) Key() uint64 { return p.key }
 
+// Groups are the process's effective and saved group id now. They are the pinned
+// program's if Check is nil afterwards. The error wraps [ErrUnsupported] before Linux 6.13.
+func (p *Pin) Groups() (effective, saved int, err error) { return p.groups() }
+
 // Directory is the descriptor of the process's folder in /proc, the Pin's to
 // close. What is read there is the process's, if Check is nil afterwards.
 func (p *Pin) Directory() int { return p.dir }

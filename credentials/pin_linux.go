@@ -147,6 +147,18 @@ func pidOf(pidfd int) (int, error) {
 	return pid, err
 }
 
+func (p *pin) groups() (egid, sgid int, err error) {
+	info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_CREDS}
+	err = unix.IoctlPidfdInfo(p.pidfd, &info)
+	switch {
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOTTY), err == nil && info.Mask&unix.PIDFD_INFO_CREDS == 0:
+		return -1, -1, fmt.Errorf("PIDFD_GET_INFO needs Linux 6.13: %w", ErrUnsupported)
+	case err != nil:
+		return -1, -1, err
+	}
+	return id(info.Egid), id(info.Sgid), nil
+}
+
 func pidFromProc(pidfd int) (int, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/self/fdinfo/%d", pidfd))
 	if err != nil {

@@ -37,6 +37,9 @@ func TestPinPeer(t *testing.T) {
 	if p.Key() != q.Key() {
 		t.Errorf("keys %d and %d of one process", p.Key(), q.Key())
 	}
+	if egid, sgid, err := p.Groups(); err == nil && (egid != os.Getegid() || sgid != os.Getegid()) || err != nil && !errors.Is(err, ErrUnsupported) {
+		t.Errorf("Groups = %d, %d, %v; want this process's, %d", egid, sgid, err, os.Getegid())
+	}
 	pidfd, err := PeerPidfd(a)
 	if err != nil {
 		t.Fatal(err)

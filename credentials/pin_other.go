@@ -12,5 +12,6 @@ type pinner struct{}
 func (*pinner) peer(int) (pin, error)    { return pin{}, ErrUnsupported }
 func (*pinner) process(int) (pin, error) { return pin{}, ErrUnsupported }
 
-func (*pin) check() error { return ErrUnsupported }
-func (*pin) close()       {}
+func (*pin) check() error                        { return ErrUnsupported }
+func (*pin) groups() (egid, sgid int, err error) { return -1, -1, ErrUnsupported }
+func (*pin) close()                              {}

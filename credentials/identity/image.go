@@ -36,21 +36,15 @@ func (i *Identifier) image(ctx context.Context, f *requirement.Facts, pin *crede
 	if program.Code == nil {
 		return nil, none, errors.New("its signature says nothing")
 	}
-	s, err := i.status(pin)
-	if err != nil {
-		return nil, none, fmt.Errorf("its state cannot be read: %w", err)
-	}
-	if s.tracer != 0 && program.Code.Flags&requirement.GetTaskAllow == 0 {
-		return nil, none, fmt.Errorf("process %d traces it, and its signature does not allow that", s.tracer)
-	}
-	level := requirement.Image
-	notGranted := i.granted(program.Marker, s)
-	if notGranted == nil {
-		level = requirement.Granted
-	} else if program.Code.Flags&requirement.Hardened != 0 && !i.Enforced {
-		return nil, none, fmt.Errorf("its signature counts for nothing without its group: %w", notGranted)
-	} else if err := i.preloaded(pin); err != nil {
-		return nil, none, err
+	level := requirement.Granted
+	if notGranted := i.granted(program.Marker, pin); notGranted != nil {
+		level = requirement.Image
+		if err := i.untouched(program.Code, pin); err != nil {
+			return nil, none, err
+		}
+		if program.Code.Flags&requirement.Hardened != 0 && !i.Enforced {
+			return nil, none, fmt.Errorf("its signature counts for nothing without its group: %w", notGranted)
+		}
 	}
 	if i.Enforced {
 		level = requirement.Enforced
@@ -61,7 +55,7 @@ func (i *Identifier) image(ctx context.Context, f *requirement.Facts, pin *crede
 // granted is nil if the kernel gave the process the program's group at exec, which it
 // withholds from who is traced, may gain no privileges, or runs a copy. Somebody who
 // holds the group can be that program only if nobody gets it otherwise.
-func (i *Identifier) granted(marker string, s *status) error {
+func (i *Identifier) granted(marker string, pin *credentials.Pin) error {
 	if marker == "" {
 		return errors.New("it has none: sign it with a marker and install it with xpcsign install")
 	}
@@ -72,10 +66,42 @@ func (i *Identifier) granted(marker string, s *status) error {
 	if err != nil {
 		return err
 	}
-	if s.egid != gid && s.sgid != gid {
+	egid, sgid, err := i.groupsOf(pin)
+	if err != nil {
+		return fmt.Errorf("its groups cannot be read: %w", err)
+	}
+	if egid != gid && sgid != gid {
 		return fmt.Errorf("the kernel did not grant it %s (%d): it is a copy that was not installed, or it is traced or may gain no privileges", marker, gid)
 	}
 	return nil
+}
+
+// groupsOf asks the kernel, or where it has no such question its /proc.
+func (i *Identifier) groupsOf(pin *credentials.Pin) (egid, sgid int, err error) {
+	if err := i.step("groups"); err != nil {
+		return -1, -1, err
+	}
+	egid, sgid, err = pin.Groups()
+	if errors.Is(err, credentials.ErrUnsupported) {
+		var s *status
+		if s, err = i.status(pin); err == nil {
+			egid, sgid = s.egid, s.sgid
+		}
+	}
+	return egid, sgid, err
+}
+
+// untouched refuses what shows that it was tampered with. To whom the kernel granted its
+// group others cannot do that.
+func (i *Identifier) untouched(code *requirement.Code, pin *credentials.Pin) error {
+	s, err := i.status(pin)
+	if err != nil {
+		return fmt.Errorf("its state cannot be read: %w", err)
+	}
+	if s.tracer != 0 && code.Flags&requirement.GetTaskAllow == 0 {
+		return fmt.Errorf("process %d traces it, and its signature does not allow that", s.tracer)
+	}
+	return i.preloaded(pin)
 }
 
 func (i *Identifier) open(pin *credentials.Pin) (*os.File, error) {
