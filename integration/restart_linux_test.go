@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/openxpc/openxpc/xpc"
@@ -181,5 +182,32 @@ func TestRestart_KilledAtEachStep(t *testing.T) {
 		if done || t.Failed() {
 			return
 		}
+	}
+}
+
+// A job that has become somebody else cannot reach the registry's folder. It is the
+// job all the same when it comes back: it gives its name up, and has it again.
+func TestRestart_AsSomebodyElse(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become somebody else")
+	}
+	other := theService
+	other.env = map[string]string{userVariable: "1"}
+	for _, way := range waysToRestart {
+		t.Run(way.name, func(t *testing.T) {
+			s := supervise(t, other)
+			c := s.to(serviceName)
+			pid := c.pid("it runs")
+			for range 2 {
+				way.do(s)
+				c.ask("it gives the name up", message("cancel listener", ""))
+				s.says("the listener's own end", "service", "listener "+invalid)
+				waits := s.to(serviceName).request(message("", "queued"))
+				c.ask("it listens again, which only the job may", message("listen again", ""))
+				if m, ok := waits.get("it is served").(*xpc.Dictionary); !ok || m.GetInt64("pid") != int64(pid) {
+					t.Errorf("got %v, want an answer of %d", m, pid)
+				}
+			}
+		})
 	}
 }
