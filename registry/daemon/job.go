@@ -249,8 +249,9 @@ func (d *daemon) spawn(j *job, child *os.File) (p *process, err error) {
 	if j.file.Inetd != nil && len(j.sockets) == 1 {
 		s.streams = j.sockets[0].listener
 	}
-	if len(j.file.MachServices) == 1 {
-		if name := d.sockets[j.file.MachServices[0]]; name != nil {
+	// Who has to be a certain program to own the name shows it at check-in first.
+	if names := j.file.MachServices; len(names) == 1 && j.file.Requirements[names[0]].Own == nil {
+		if name := d.sockets[names[0]]; name != nil {
 			s.listener = name.listener
 		}
 	}

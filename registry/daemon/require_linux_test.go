@@ -69,7 +69,11 @@ func TestRequirementOfTheOwner(t *testing.T) {
 		requiring(t, "nobodys", "", `assurance image and identifier "com.example.other"`),
 	}})
 	c := s.connect("com.example.nobodys", 0)
-	c.SendMessage(xpc.NewDictionary())
+	c.SendMessageWithReply(xpc.NewDictionary(), nil, func(o xpc.Object) {
+		if _, answered := o.(*xpc.Dictionary); answered {
+			t.Error("a program that is not the required one has answered")
+		}
+	})
 	for {
 		j := s.job("nobodys")
 		if _, exited := j.Get(bootstrap.KeyStatus).(xpc.Int64); exited {
