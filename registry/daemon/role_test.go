@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -81,6 +82,7 @@ func echo(name string) {
 	listener.SetEventHandler(func(o xpc.Object) {
 		peer, ok := o.(*xpc.Connection)
 		if !ok {
+			answering.Wait()
 			fmt.Fprintln(os.Stderr, "listener:", listener.InvalidationReason())
 			os.Exit(9)
 		}
@@ -95,6 +97,9 @@ func echo(name string) {
 	select {}
 }
 
+// answering is an answer that the end of the process waits for.
+var answering sync.WaitGroup
+
 func answerEcho(listener, peer *xpc.Connection, m *xpc.Dictionary, inherited bool) {
 	switch m.GetString("do") {
 	case "exit":
@@ -105,8 +110,9 @@ func answerEcho(listener, peer *xpc.Connection, m *xpc.Dictionary, inherited boo
 	case "shut the socket":
 		shutListeners()
 	case "check out":
+		answering.Add(1) // the process ends with the listener, but not before its answer has left
+		defer peer.SendBarrier(answering.Done)
 		listener.Cancel()
-		// os.Exit in the handler would be too early: the answer tells that it is done.
 	}
 	reply := m.CreateReply()
 	if reply == nil {
