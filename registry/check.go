@@ -246,6 +246,10 @@ func (c *checker) together(top map[string]*node) {
 	if n := top["inetdCompatibility"]; n != nil && c.job.Inetd != nil {
 		c.inetdSocket(n)
 	}
+	if k := c.job.KeepAlive; k != nil && k.Always && c.job.EnablePressuredExit {
+		c.job.EnablePressuredExit = false
+		c.add(Warning, top["EnablePressuredExit"].pos, "EnablePressuredExit", "\"EnablePressuredExit\" has no effect beside \"KeepAlive\": what always runs is not ended; remove one of them")
+	}
 	if n := top["OnDemand"]; n != nil && n.kind == boolKind && n.text == "false" && c.job.KeepAlive == nil {
 		c.job.KeepAlive = &KeepAlive{Always: true}
 	}

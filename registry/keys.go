@@ -34,6 +34,7 @@ var keys = map[string]key{
 	"AbandonProcessGroup":   {kinds: []kind{boolKind}},
 	"LaunchOnlyOnce":        {kinds: []kind{boolKind}},
 	"EnableTransactions":    {kinds: []kind{boolKind}},
+	"EnablePressuredExit":   {kinds: []kind{boolKind}},
 	"StandardInPath":        {kinds: []kind{stringKind}},
 	"Umask":                 {kinds: []kind{integerKind, stringKind}},
 	"Nice":                  {kinds: []kind{integerKind}},
@@ -53,7 +54,6 @@ var keys = map[string]key{
 
 	"AssociatedBundleIdentifiers": {note: "it is for macOS's settings; remove it"},
 	"BundleProgram":               {note: "use Program; services of a program's own are in the folder beside it"},
-	"EnablePressuredExit":         {note: "no process is ended for want of memory; use EnableTransactions"},
 	"HopefullyExitsFirst":         {note: obsolete},
 	"HopefullyExitsLast":          {note: obsolete},
 	"LaunchEvents":                {note: "no such events are told here; use WatchPaths, Sockets or a timer"},

@@ -83,7 +83,7 @@ func ParseService(path string, data []byte, name, programs string) (*Job, error)
 	if err := job.complete(path, &doc.document); err != nil {
 		return nil, &JobError{path, append(c.found, asFinding(err))}
 	}
-	job.EnableTransactions = true
+	job.EnableTransactions, job.EnablePressuredExit = true, true // R183
 	if doc.ThrottleInterval == nil {
 		job.ThrottleInterval = serviceThrottle
 	}

@@ -23,7 +23,7 @@ func TestParseService(t *testing.T) {
 	if j.Label != name || len(j.MachServices) != 1 || j.MachServices[0] != name || j.Program != "/app/XPCServices/own.xpc/Contents/MacOS/run" {
 		t.Errorf("the name is label and service, the program is in the bundle: %+v", j)
 	}
-	if !j.EnableTransactions || j.Environment["A"] != "b" || *j.Umask != 0o077 || j.ThrottleInterval != time.Second {
+	if !j.EnableTransactions || !j.EnablePressuredExit || j.Environment["A"] != "b" || *j.Umask != 0o077 || j.ThrottleInterval != time.Second {
 		t.Errorf("it ends by its transactions, and is what its file says: %+v", j)
 	}
 	if len(j.Warnings) != 2 || j.Warnings[0].Key != "XPCService.JoinExistingSession" || j.Warnings[1].Key != "XPCService._Own" {

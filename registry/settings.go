@@ -33,7 +33,10 @@ func (c *checker) setting(m member) {
 	case "LaunchOnlyOnce":
 		c.job.LaunchOnlyOnce = yes
 	case "EnableTransactions":
-		c.job.EnableTransactions = yes
+		c.job.EnableTransactions = c.job.EnableTransactions || yes
+	case "EnablePressuredExit":
+		c.job.EnablePressuredExit = yes
+		c.job.EnableTransactions = c.job.EnableTransactions || yes
 	case "ExitTimeOut":
 		if c.job.ExitTimeout = c.seconds(m, 0); c.job.ExitTimeout == 0 {
 			c.job.ExitTimeout = NoExitTimeout

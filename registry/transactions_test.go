@@ -20,8 +20,12 @@ func TestEnableTransactions(t *testing.T) {
 			t.Errorf("%s: got %v, want an error that says %q", text, err, want)
 		}
 	}
-	j, err := ParseJob("", []byte(`{"Label": "a", "Program": "/bin/true", "EnablePressuredExit": true}`))
-	if err != nil || j.EnableTransactions || len(j.Warnings) != 1 || !strings.Contains(j.Warnings[0].Text, "use EnableTransactions") {
-		t.Errorf("got %v, %v: what has no effect is said, with what has (R185)", j, err)
+	j, err := ParseJob("", []byte(`{"Label": "a", "Program": "/bin/true", "EnablePressuredExit": true, "EnableTransactions": false}`))
+	if err != nil || !j.EnableTransactions || !j.EnablePressuredExit || len(j.Warnings) != 0 {
+		t.Errorf("got %v, %v: one implies the other (R185)", j, err)
+	}
+	j, err = ParseJob("", []byte(`{"Label": "a", "Program": "/bin/true", "EnablePressuredExit": true, "KeepAlive": true}`))
+	if err != nil || j.EnablePressuredExit || len(j.Warnings) != 1 || !strings.Contains(j.Warnings[0].Text, "has no effect beside") {
+		t.Errorf("got %v, %v: what always runs is not ended (R185)", j, err)
 	}
 }

@@ -292,7 +292,11 @@ func (r *registryClient) terminate(conn *Connection, m *Dictionary) {
 	if !r.isJob() {
 		return
 	}
-	idle := conn.process.terminate()
+	end := conn.process.terminate
+	if m.GetBool(bootstrap.KeyOnlyIdle) {
+		end = conn.process.retire
+	}
+	idle := end()
 	if reply := m.CreateReply(); reply != nil {
 		reply.SetBool(bootstrap.KeyIdle, idle)
 		conn.SendMessage(reply)

@@ -116,6 +116,16 @@ func (t *transactions) terminate() (idle bool) {
 	return false
 }
 
+// retire ends the process for want of memory, if it is idle: then it is true, no
+// message is taken any more, and the caller may end it at once (R185).
+func (t *transactions) retire() (idle bool) {
+	if len(t.unwritten()) > 0 || !t.open.CompareAndSwap(0, ending) {
+		return false
+	}
+	t.stopAccepting()
+	return true
+}
+
 // abandoned is told that whoever asked will not end an idle process any more.
 func (t *transactions) abandoned() {
 	if t.open.Load() == ending {

@@ -37,8 +37,9 @@ type daemon struct {
 	ending     []*xpc.Connection // of processes that ended; their last event is awaited at the end
 	overrides  *overrides
 	closing    bool
-	rested     bool // idle is closed
-	looking    bool // a timer for the paths of jobs is armed
+	rested     bool   // idle is closed
+	pressure   func() // ends the watch for scarce memory, or nil
+	looking    bool   // a timer for the paths of jobs is armed
 
 	manager  *handover.Manager
 	store    *handover.Store // what outlives the process; nil for nothing
@@ -195,6 +196,7 @@ func (d *daemon) close(door *xpc.Connection) {
 	d.log.Info("stopping")
 	d.do(func() error {
 		d.closing = true
+		d.stopPressure()
 		for _, j := range d.jobs {
 			d.unload(j, "the registry is ending")
 		}

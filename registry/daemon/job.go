@@ -137,6 +137,9 @@ func (d *daemon) enlist(file *registry.Job) *job {
 	if j.looks() {
 		d.lookers[file.Label] = j
 	}
+	if file.EnablePressuredExit && d.pressure == nil {
+		d.watchPressure()
+	}
 	return j
 }
 
@@ -341,13 +344,20 @@ func (d *daemon) exited(j *job, p *process) {
 		d.tell(j, launch.Failed)
 		return
 	}
+	if p.retired {
+		status = 0 // it was killed because it had nothing to do (R188)
+	}
 	j.exited, j.status = err == nil, status
 	j.log.Info("exited", "pid", p.pid, "status", j.status)
 	if j.file.LaunchOnlyOnce && j.farther == "" {
 		j.farther = "it is launched only once, and has ended"
 	}
 	d.consider(j)
-	d.tell(j, launch.Exited)
+	ended := launch.Exited
+	if p.retired {
+		ended = launch.Retired
+	}
+	d.tell(j, ended)
 	d.resetNames(j)
 	if j.again {
 		j.again = false

@@ -23,6 +23,7 @@ import (
 
 // process is one run of a job: the leader of a session, and so of a group, of its own.
 type process struct {
+	retired bool      // it was idle, and has been killed for that
 	cmd     *exec.Cmd // nil for one that an earlier daemon started
 	pid     int
 	handle  int                // pidfd, or -1

@@ -37,21 +37,22 @@ const (
 
 // Keys of requests and replies.
 const (
-	KeyOp       = "op"       // string: one of the Op constants
-	KeyError    = "error"    // int64 Code, absent on success
-	KeyReason   = "reason"   // string, one sentence
-	KeyName     = "name"     // string: service name
-	KeyEndpoint = "endpoint" // endpoint: where clients dial
-	KeyListener = "listener" // fd: the listening socket, handed over at check-in
-	KeyLabel    = "label"    // string: job label
-	KeyPath     = "path"     // string: absolute path of a job file
-	KeyServices = "services" // string: absolute path of the folder of the caller's own services
-	KeyIdle     = "idle"     // bool: no transaction is open
-	KeyProcess  = "process"  // fd: the kernel's handle of a process (pidfd), absent where there is none
-	KeyGID      = "gid"      // int64: group id, -1 if not known
-	KeyFacts    = "facts"    // dictionary: what is known of a process (xpc.EncodeFacts)
-	KeyMarker   = "marker"   // int64: the group that marks the program; absent if none was granted
-	KeyPin      = "pin"      // uint64: an image that the registry holds on to; absent if it holds none
+	KeyOp       = "op"        // string: one of the Op constants
+	KeyError    = "error"     // int64 Code, absent on success
+	KeyReason   = "reason"    // string, one sentence
+	KeyName     = "name"      // string: service name
+	KeyEndpoint = "endpoint"  // endpoint: where clients dial
+	KeyListener = "listener"  // fd: the listening socket, handed over at check-in
+	KeyLabel    = "label"     // string: job label
+	KeyPath     = "path"      // string: absolute path of a job file
+	KeyServices = "services"  // string: absolute path of the folder of the caller's own services
+	KeyOnlyIdle = "only-idle" // bool: what is busy goes on as if nothing had been asked
+	KeyIdle     = "idle"      // bool: no transaction is open
+	KeyProcess  = "process"   // fd: the kernel's handle of a process (pidfd), absent where there is none
+	KeyGID      = "gid"       // int64: group id, -1 if not known
+	KeyFacts    = "facts"     // dictionary: what is known of a process (xpc.EncodeFacts)
+	KeyMarker   = "marker"    // int64: the group that marks the program; absent if none was granted
+	KeyPin      = "pin"       // uint64: an image that the registry holds on to; absent if it holds none
 )
 
 // Routines for programs. A look-up with KeyServices looks in that folder alone, on
@@ -67,6 +68,7 @@ const (
 	// OpTerminate is asked by the registry, of a job with transactions: it is to
 	// end. The answer has KeyIdle. An idle process takes no more messages and is
 	// killed; another one ends by itself when its last transaction does (R186).
+	// With KeyOnlyIdle it is to end only if it is idle.
 	OpTerminate = "terminate"
 
 	// Who is at the other end of a connection, for those who cannot find out

@@ -82,9 +82,10 @@ const (
 	Unload               // the job is to end and be forgotten
 	Kick                 // the job is to run now (kickstart)
 	Restart              // likewise; a process that runs is ended first (kickstart -k)
+	Retired              // the process was idle and the daemon has ended it; no start was wasted (R188)
 )
 
-var eventNames = [...]string{"run", "demand", "want", "unwant", "started", "failed", "delayed", "exited", "timer", "unload", "kick", "restart"}
+var eventNames = [...]string{"run", "demand", "want", "unwant", "started", "failed", "delayed", "exited", "timer", "unload", "kick", "restart", "retired"}
 
 // String is the event in words.
 func (e Event) String() string { return eventNames[e] }
@@ -218,8 +219,11 @@ func (m *Machine) running(now time.Duration, ev Event) []Effect {
 	switch {
 	case ev == Failed:
 		return m.failed(now)
-	case ev == Exited && m.Once:
+	case (ev == Exited || ev == Retired) && m.Once:
 		return m.gone()
+	case ev == Retired:
+		m.notBefore, m.keepAfter = now, now
+		return m.idleAgain(now)
 	case ev == Exited:
 		return m.idleAgain(now)
 	case ev == Unload:
@@ -236,9 +240,9 @@ func (m *Machine) ending(now time.Duration, ev Event) []Effect {
 	case ev == Unload:
 		m.again = false
 		return nil
-	case (ev == Exited || ev == Failed) && m.patient():
+	case (ev == Exited || ev == Retired || ev == Failed) && m.patient():
 		return m.ended()
-	case ev == Exited || ev == Failed:
+	case ev == Exited || ev == Retired || ev == Failed:
 		return append([]Effect{{Kind: Disarm}}, m.ended()...)
 	case ev != Timer || m.patient() || now < m.timerAt:
 		return nil

@@ -183,6 +183,17 @@ var kickedTests = []history{
 1 timer -> start (starting)
 `,
 	}, {
+		why:    "a process that was ended because it was idle is missed by nobody: who needs it next does not wait (R188)",
+		script: []string{"0 demand", "0 started", "2 retired", "3 demand", "3 started", "4 exited", "4 demand"},
+		want: `0 demand -> start (starting)
+0 started -> (running)
+2 retired -> watch (idle)
+3 demand -> start (starting)
+3 started -> (running)
+4 exited -> watch (idle)
+4 demand -> arm@13 (waiting)
+`,
+	}, {
 		why:    "a job that is launched only once is gone then",
 		m:      Machine{Once: true},
 		script: []string{"0 run", "0 started", "1 restart", "2 exited"},
