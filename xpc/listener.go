@@ -32,8 +32,6 @@ type socketSource interface {
 	open() (fd int, ep *Endpoint, err error)
 	// close is called after the listener was cancelled.
 	close()
-	// await returns when it is known which endpoint leads there.
-	await()
 	// owned says that the name ends with the listener, and with it the peers (R109).
 	owned() bool
 }
@@ -69,7 +67,6 @@ func (l *listener) endpoint() *Endpoint {
 	if l.open() != nil {
 		return &Endpoint{}
 	}
-	l.source.await()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ep == nil {
@@ -89,7 +86,6 @@ func (l *listener) renew(fd int, ep *Endpoint) error {
 	defer l.mu.Unlock()
 	old := l.socket
 	if l.stopped || next.Same(old) {
-		l.ep = ep
 		next.Close()
 		return nil
 	}
@@ -268,7 +264,6 @@ func (a *anonymous) close() {
 	}
 }
 
-func (a *anonymous) await()      {}
 func (a *anonymous) owned() bool { return true }
 
 // handed is a listening socket that somebody else made.
@@ -285,7 +280,6 @@ func (h *handed) open() (int, *Endpoint, error) {
 }
 
 func (h *handed) close()      {}
-func (h *handed) await()      {}
 func (h *handed) owned() bool { return false }
 
 // Refuse accepts every client that waits on a listening socket and tells it why

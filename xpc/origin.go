@@ -280,3 +280,36 @@ func (o *nameOrigin) leave(c *Connection) {
 		r.leave(c.name, c)
 	}
 }
+
+// checkedIn is a listening socket that the registry hands to the one who may serve the name.
+type checkedIn struct {
+	name string
+	held bool
+	home *listener // gets another socket when the registry has lost this one
+}
+
+func newCheckedIn(name string, q *Queue) *Connection {
+	s := &checkedIn{name: name}
+	c := newListener(name, s, q)
+	s.home = c.listening
+	return c
+}
+
+func (s *checkedIn) open() (int, *Endpoint, error) {
+	if err := bootstrap.CheckName(s.name); err != nil {
+		return -1, nil, failedAt("listener activation", bootstrap.NotPrivileged, err.Error())
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
+	defer cancel()
+	fd, ep, err := registry.checkIn(ctx, s)
+	s.held = err == nil
+	return fd, ep, err
+}
+
+func (s *checkedIn) close() {
+	if s.held {
+		registry.checkOut(s)
+	}
+}
+
+func (s *checkedIn) owned() bool { return false }

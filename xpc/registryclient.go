@@ -114,7 +114,6 @@ func inheritedSocket() *jobOrigin {
 	socket, back := os.Getenv(bootstrap.EnvBootstrapFD), os.Getenv(bootstrap.EnvBootstrapReturn)
 	os.Unsetenv(bootstrap.EnvBootstrapFD) // the numbers mean nothing to this process's children
 	os.Unsetenv(bootstrap.EnvBootstrapReturn)
-	inherited.once.Do(inherited.claim)
 	fd := inheritedFD(socket)
 	if fd < 0 {
 		return nil
@@ -126,37 +125,6 @@ func inheritedSocket() *jobOrigin {
 		o.back = NewEndpointFromFD(fd, "")
 	}
 	return o
-}
-
-// inherited is the listening socket that a job of one name is born with.
-var inherited inheritedListener
-
-type inheritedListener struct {
-	once sync.Once
-
-	mu   sync.Mutex // guards the rest
-	name string
-	fd   int
-}
-
-func (i *inheritedListener) claim() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.name, i.fd = os.Getenv(bootstrap.EnvServiceName), inheritedFD(os.Getenv(bootstrap.EnvListenerFD))
-	os.Unsetenv(bootstrap.EnvListenerFD)
-}
-
-// take gives it to the caller if it is name's, once; else it is -1.
-func (i *inheritedListener) take(name string) int {
-	i.once.Do(i.claim)
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.fd < 0 || i.name != name {
-		return -1
-	}
-	fd := i.fd
-	i.fd = -1
-	return fd
 }
 
 // inheritedFD is the descriptor with a number from the environment, or -1.
@@ -389,8 +357,11 @@ func (r *registryClient) leave(name string, c *Connection) {
 
 // checkIn asks for the name's listening socket, the caller's to close.
 func (r *registryClient) checkIn(ctx context.Context, s *checkedIn) (int, *Endpoint, error) {
-	r.attend()
+	r.use()
 	defer r.done()
+	if r.isJob() {
+		theProcess.catchSIGTERM()
+	}
 	answer, err := r.ask(ctx, "listener activation", bootstrap.OpCheckIn, s.name)
 	defer r.done()
 	if err != nil {
@@ -404,15 +375,6 @@ func (r *registryClient) checkIn(ctx context.Context, s *checkedIn) (int, *Endpo
 	defer r.mu.Unlock()
 	r.served[s] = struct{}{}
 	return fd, ep, nil
-}
-
-// attend makes the connection, and has a job end by its transactions from now on;
-// done ends it.
-func (r *registryClient) attend() {
-	r.use()
-	if r.isJob() {
-		theProcess.catchSIGTERM()
-	}
 }
 
 // granted takes the socket out of the answer to a check-in.

@@ -252,12 +252,6 @@ func (d *daemon) spawn(j *job, child *os.File) (p *process, err error) {
 	if j.file.Inetd != nil && len(j.sockets) == 1 {
 		s.streams = j.sockets[0].listener
 	}
-	// Who has to be a certain program to own the name shows it at check-in first.
-	if names := j.file.MachServices; len(names) == 1 && j.file.Requirements[names[0]].Own == nil {
-		if name := d.sockets[names[0]]; name != nil {
-			s.listener = name.listener
-		}
-	}
 	if d.store != nil {
 		if j.back, err = d.newNameSocket(""); err != nil {
 			return nil, transient(err)
@@ -304,7 +298,7 @@ func (d *daemon) comeBack(j *job, socket *os.File) {
 		d.leave(old)
 		d.endLater(old.conn)
 	}
-	j.conn = &client{conn: conn, job: j, uid: -1}
+	j.conn = &client{conn: conn, job: j, uid: -1, spoke: true} // the library dialed, and so answers
 	d.join(j.conn)
 }
 

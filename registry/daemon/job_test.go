@@ -37,35 +37,6 @@ func TestLaunchOnDemand(t *testing.T) {
 	}
 }
 
-// Who is launched because a client waits is born with the socket that the client
-// waits at, and serves it before the registry has answered its check-in.
-func TestListenerIsInherited(t *testing.T) {
-	eager := service(t, "eager", "echo", nil)
-	eager.RunAtLoad = true
-	s := serve(t, Options{Jobs: []*registry.Job{service(t, "echo", "echo", nil), eager}})
-	c := s.connect("com.example.echo", 0)
-	reply, err := c.ask("", "endpoint")
-	if err != nil || !reply.GetBool("inherited") {
-		t.Fatalf("launched by a client: %v (error %v)", reply, err)
-	}
-	direct := xpc.NewConnectionFromEndpoint(reply.Get("endpoint").(*xpc.Endpoint))
-	direct.SetEventHandler(func(xpc.Object) {})
-	direct.Activate()
-	defer func() { direct.Cancel(); <-direct.Done() }()
-	m := xpc.NewDictionary()
-	if r, err := direct.SendMessageWithReplySync(c.ctx, m); err != nil || r.GetInt64("pid") != reply.GetInt64("pid") {
-		t.Errorf("its listener's endpoint comes with the registry's answer, and leads to it: %v (error %v)", r, err)
-	}
-	reply, err = s.connect("com.example.eager", 0).ask("", "")
-	if err != nil || reply.GetBool("inherited") {
-		t.Errorf("there was no socket yet when it was started: %v (error %v)", reply, err)
-	}
-	// The name is its own all the same: it can give it back, which only an owner can.
-	if _, err := c.ask("", "check out"); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestCrashAndRelaunch(t *testing.T) {
 	s := serve(t, Options{Jobs: []*registry.Job{service(t, "echo", "echo", nil)}})
 	c := s.connect("com.example.echo", 0)

@@ -47,8 +47,6 @@ type surroundings struct {
 	back     *os.File // where the process may connect again; nil if there is no such descriptor
 	backPath string   // then the path, or "" for no way back
 
-	listener *os.File // of the one name that the job serves; nil: it asks for it
-
 	sockets   []*os.File // inherited first
 	variables []string   // tell of them
 	streams   *os.File   // standard input, output and error; nil for what the file says
@@ -70,10 +68,6 @@ func spawn(job *registry.Job, s surroundings, child *os.File, exited func()) (*p
 		files = append(files, s.back)
 	case s.backPath != "":
 		env = append(env, bootstrap.EnvBootstrapReturn+"="+s.backPath)
-	}
-	if s.listener != nil {
-		env = append(env, bootstrap.EnvListenerFD+"="+strconv.Itoa(firstExtraFD+len(files)))
-		files = append(files, s.listener)
 	}
 	if s.launch != "" {
 		env = append(env, envLaunch+"="+s.launch)

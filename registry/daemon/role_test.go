@@ -77,7 +77,6 @@ func countUp(path string) int {
 
 // echo answers every message with the same and its pid. What "do" asks for is done first.
 func echo(name string) {
-	inherited := os.Getenv(bootstrap.EnvListenerFD) != ""
 	listener := xpc.NewMachServiceConnection(name, nil, xpc.MachServiceListener)
 	listener.SetEventHandler(func(o xpc.Object) {
 		peer, ok := o.(*xpc.Connection)
@@ -88,7 +87,7 @@ func echo(name string) {
 		}
 		peer.SetEventHandler(func(o xpc.Object) {
 			if m, ok := o.(*xpc.Dictionary); ok {
-				answerEcho(listener, peer, m, inherited)
+				answerEcho(listener, peer, m)
 			}
 		})
 		peer.Activate()
@@ -100,7 +99,7 @@ func echo(name string) {
 // answering is an answer that the end of the process waits for.
 var answering sync.WaitGroup
 
-func answerEcho(listener, peer *xpc.Connection, m *xpc.Dictionary, inherited bool) {
+func answerEcho(listener, peer *xpc.Connection, m *xpc.Dictionary) {
 	switch m.GetString("do") {
 	case "exit":
 		os.Exit(3)
@@ -120,10 +119,6 @@ func answerEcho(listener, peer *xpc.Connection, m *xpc.Dictionary, inherited boo
 	}
 	reply.SetInt64("pid", int64(os.Getpid()))
 	reply.SetString("text", m.GetString("text"))
-	reply.SetBool("inherited", inherited)
-	if m.GetString("do") == "endpoint" {
-		reply.SetConnection("endpoint", listener)
-	}
 	peer.SendMessage(reply)
 }
 

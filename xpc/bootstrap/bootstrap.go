@@ -22,16 +22,13 @@ const RegistryName = "org.openxpc.registry"
 // EnvBootstrapFD is the number of the connected socket that a launched job
 // inherits; EnvBootstrapReturn is where such a job connects again when the registry
 // was restarted: the number of an inherited descriptor that stands for a socket's file
-// (O_PATH), or where there is no such thing the file's path; EnvServiceName is the name it serves, if its job declares just one,
-// and EnvListenerFD the number of that name's listening socket, which it inherits so
-// that it need not wait for the answer to its check-in;
+// (O_PATH), or where there is no such thing the file's path; EnvServiceName is the name it serves, if its job declares just one;
 // EnvTransactions is "1" for a job whose transactions decide how it is ended.
 const (
 	EnvRegistry        = "XPC_REGISTRY"
 	EnvBootstrapFD     = "XPC_BOOTSTRAP_FD"
 	EnvBootstrapReturn = "XPC_BOOTSTRAP_RETURN"
 	EnvServiceName     = "XPC_SERVICE_NAME"
-	EnvListenerFD      = "XPC_LISTENER_FD"
 	EnvTransactions    = "XPC_TRANSACTIONS"
 )
 
