@@ -265,13 +265,14 @@ func (w *outbox) cork(on bool) {
 func (w *outbox) write(batch []segment, own bool) {
 	for rounds := writerRounds; ; rounds-- {
 		left, sent, err := w.conn.sendAll(batch, own)
+		look := w.look // after settle it may be another writer's
 		var do then
 		batch, do = w.settle(batch, left, sent, err, own)
 		switch {
 		case do == awaitRoom:
 			w.conn.m.arm(false, true)
 		case do == awaitReader:
-			time.AfterFunc(w.look, w.writable)
+			time.AfterFunc(look, w.writable)
 		case do == sayFarewell:
 			w.conn.m.shutdown()
 		case do == writeMore && (rounds > 0 || own):
