@@ -338,6 +338,8 @@ func (d *daemon) exited(j *job, p *process) {
 		d.tell(j, launch.Failed)
 		return
 	}
+	// One that was idle may have ended by itself before its answer was read.
+	p.retired = p.retired || p.asked && err == nil && status == 0
 	if p.retired {
 		status = 0 // it was killed because it had nothing to do (R188)
 	}

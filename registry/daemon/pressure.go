@@ -44,8 +44,12 @@ func (d *daemon) relieve() {
 		m := xpc.NewDictionary()
 		m.SetString(bootstrap.KeyOp, bootstrap.OpTerminate)
 		m.SetBool(bootstrap.KeyOnlyIdle, true)
+		p.asked = true
 		j.conn.conn.SendMessageWithReply(m, d.queue, func(o xpc.Object) {
-			if m, ok := o.(*xpc.Dictionary); ok && m.GetBool(bootstrap.KeyIdle) && j.proc == p {
+			m, ok := o.(*xpc.Dictionary)
+			idle := ok && m.GetBool(bootstrap.KeyIdle)
+			p.asked = p.asked && (idle || !ok) // no answer: it has ended, or will not say
+			if idle && j.proc == p {
 				j.log.Info("is idle, and memory is scarce: killing it", "pid", p.pid)
 				p.retired = true
 				p.kill()
