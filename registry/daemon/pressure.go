@@ -41,11 +41,15 @@ func (d *daemon) relieve() {
 			continue
 		}
 		p := j.proc
+		if p.asking {
+			continue
+		}
 		m := xpc.NewDictionary()
 		m.SetString(bootstrap.KeyOp, bootstrap.OpTerminate)
 		m.SetBool(bootstrap.KeyOnlyIdle, true)
-		p.asked = true
+		p.asking, p.asked = true, true
 		j.conn.conn.SendMessageWithReply(m, d.queue, func(o xpc.Object) {
+			p.asking = false
 			m, ok := o.(*xpc.Dictionary)
 			idle := ok && m.GetBool(bootstrap.KeyIdle)
 			p.asked = p.asked && (idle || !ok) // no answer: it has ended, or will not say

@@ -23,6 +23,7 @@ import (
 
 // process is one run of a job: the leader of a session, and so of a group, of its own.
 type process struct {
+	asking  bool      // whether it is idle, and has not answered yet
 	asked   bool      // whether it is idle, and has not said no
 	retired bool      // it was idle, and has been killed for that
 	cmd     *exec.Cmd // nil for one that an earlier daemon started
