@@ -3,51 +3,52 @@ package memory
 import (
 	"math/bits"
 	"sync"
+	"weak"
 )
 
-const (
-	// mostSpare: longer rooms are not kept.
-	mostSpare = 4 << 20
-	// spareBytes is how much is kept in all. It takes no memory of the machine's.
-	spareBytes = 32 << 20
-)
-
-// spare are rooms that can be used again: to make one costs the collector a part
-// of a cycle, which is more than all the rest of a message.
-var spare struct {
-	mu    sync.Mutex  // guards the rest
-	rooms [32][]*byte // first bytes, by the logarithm of the room's size
-	bytes int
+// spares are rooms whose mapping is gone, to be used again until the collector
+// takes them: to make one costs it more than all the rest of a message.
+var spares struct {
+	mu    sync.Mutex                   // guards the rest
+	rooms map[int][]weak.Pointer[byte] // first bytes, by the rooms' size
 }
 
-// roomSize is how large a room of n bytes, whole pages, is made.
+// mostSpares bounds the list of one size, most of which the collector has had.
+const mostSpares = 64
+
+// roomSize rounds n up, by an eighth at most: rooms of about the same size are
+// used for each other.
 func roomSize(n int) int {
-	if n > mostSpare {
-		return n
-	}
-	return 1 << bits.Len(uint(n-1))
+	step := max(1<<bits.Len(uint(n))>>4, pageSize)
+	return (n + step - 1) / step * step
 }
 
 func keepSpare(first *byte, size int) {
-	spare.mu.Lock()
-	defer spare.mu.Unlock()
-	if size <= mostSpare && spare.bytes+size <= spareBytes {
-		c := &spare.rooms[bits.Len(uint(size-1))]
-		*c = append(*c, first)
-		spare.bytes += size
+	spares.mu.Lock()
+	defer spares.mu.Unlock()
+	if spares.rooms == nil {
+		spares.rooms = map[int][]weak.Pointer[byte]{}
 	}
+	list := spares.rooms[size]
+	if len(list) >= mostSpares {
+		list = list[:0]
+	}
+	spares.rooms[size] = append(list, weak.Make(first))
 }
 
-// takeSpare returns the first byte of a room that was kept, nil if there is none.
+// takeSpare returns the first byte of a room of that size, nil if there is none.
 func takeSpare(size int) *byte {
-	spare.mu.Lock()
-	defer spare.mu.Unlock()
-	c := &spare.rooms[bits.Len(uint(min(size, mostSpare)-1))]
-	if size > mostSpare || len(*c) == 0 {
-		return nil
+	spares.mu.Lock()
+	defer spares.mu.Unlock()
+	list := spares.rooms[size]
+	for len(list) > 0 {
+		first := list[len(list)-1].Value()
+		list = list[:len(list)-1]
+		if first != nil {
+			spares.rooms[size] = list
+			return first
+		}
 	}
-	first := (*c)[len(*c)-1]
-	*c = (*c)[:len(*c)-1]
-	spare.bytes -= size
-	return first
+	delete(spares.rooms, size)
+	return nil
 }
