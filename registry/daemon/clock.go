@@ -72,7 +72,7 @@ func (j *job) stopClocks() {
 // which goes on when the daemon is restarted.
 func (d *daemon) now() time.Duration {
 	var ts unix.Timespec
-	unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
+	unix.ClockGettime(clockMonotonic, &ts)
 	return time.Duration(ts.Nano())
 }
 
