@@ -325,8 +325,8 @@ func FuzzDecode(f *testing.F) {
 		if used := after.TotalAlloc - before.TotalAlloc; used > bound(body)+uint64(len(body)) {
 			t.Fatalf("%d bytes of message took %d bytes of memory", len(body), used)
 		}
-		if err != nil && strings.Contains(err.Error(), "not shared memory") {
-			return // the scanner does not look at what came along
+		if err != nil && valid == nil && strings.Contains(err.Error(), ", descriptor ") {
+			return // memory is refused for what came along and for its size, which the scanner does not look at
 		}
 		if (err == nil) != (valid == nil) {
 			t.Fatalf("the decoder says %v, the scanner %v", err, valid)
