@@ -142,7 +142,7 @@ func (o registryOrigin) dial(_ *Connection, opts transport.Options) (*transport.
 		}
 		tried = append(tried, fmt.Errorf("%s: %w", path, err))
 	}
-	return nil, noRegistry(tried)
+	return nil, &unanswered{tried, o.roots}
 }
 
 // checkRoots closes a connection whose listener is not root's (R212).
@@ -161,17 +161,28 @@ func checkRoots(conn *transport.Conn) error {
 func (registryOrigin) gone(err error) bool { return errors.Is(err, ErrNoRegistry) }
 func (registryOrigin) leave(*Connection)   {}
 
-func noRegistry(tried []error) error {
+// unanswered says which registries were looked for in vain.
+type unanswered struct {
+	tried  []error
+	system bool // nothing but the system's would have done
+}
+
+func (u *unanswered) Error() string {
 	text := "no registry answers"
-	for i, err := range tried {
+	for i, err := range u.tried {
 		sep := "; "
 		if i == 0 {
 			sep = ": looked at "
 		}
 		text += sep + err.Error()
 	}
-	return &because{ErrNoRegistry, text + `. Start one with "xpcd", or run the program under "xpcctl run"`}
+	if u.system {
+		return text + `. Only root's will do here: root starts it with "xpcd"`
+	}
+	return text + `. Start one with "xpcd", or run the program under "xpcctl run"`
 }
+
+func (*unanswered) Unwrap() error { return ErrNoRegistry }
 
 // nameOrigin finds a connection's service by its name through the registries, asked
 // in turn until one knows it. Connections share it.
@@ -202,20 +213,29 @@ func originFor(flags MachServiceFlags, paths []string) *nameOrigin {
 	return nearestAlone
 }
 
-// find asks the registries. Of several failures the one that says most is told.
+// find asks the registries. Of several failures the nearest registry's is told, and
+// where none answers all places are.
 func (o *nameOrigin) find(ctx context.Context, c *Connection) (*Endpoint, error) {
 	var why error
+	nowhere := unanswered{system: o.registries[0].origin.roots}
 	for _, r := range o.registries {
 		ep, err := r.lookUp(ctx, c.name, c)
 		if err == nil {
 			return ep, nil
 		}
-		if why == nil || errors.Is(why, ErrNoRegistry) {
+		if u := (*unanswered)(nil); errors.As(err, &u) {
+			nowhere.tried = append(nowhere.tried, u.tried...)
+			continue
+		}
+		if why == nil {
 			why = err
 		}
-		if !errors.Is(err, ErrUnknownName) && !errors.Is(err, ErrNoRegistry) {
+		if !errors.Is(err, ErrUnknownName) {
 			break
 		}
+	}
+	if why == nil {
+		why = registryFailure("lookup", &nowhere)
 	}
 	return nil, why
 }
