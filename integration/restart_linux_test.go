@@ -211,3 +211,23 @@ func TestRestart_AsSomebodyElse(t *testing.T) {
 		})
 	}
 }
+
+// What a process had open when it ended is known to the registry that comes next, too (R185).
+func TestRestart_AJobThatDiesBusy(t *testing.T) {
+	for name, then := range map[string]func(s *supervisor, pid int){
+		"after an upgrade": func(s *supervisor, pid int) { s.upgrade(); s.kill(pid) },
+		"after a crash":    func(s *supervisor, pid int) { s.restart(); s.kill(pid) },
+		"during a crash":   func(s *supervisor, pid int) { s.crash(); s.kill(pid); s.start() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := supervise(t)
+			s.transactional(nil, 1, "EnablePressuredExit")
+			c := s.to(keeperName)
+			c.SendMessage(message("never end", ""))
+			s.says("a transaction that nobody ends", "transactions", "never ends")
+			then(s, s.running(job{label: "transactions"}))
+			s.dies("nobody waits for it, and it runs again", `because="ended with open transactions"`)
+			c.wants("its client has sent nothing since", interrupted)
+		})
+	}
+}

@@ -69,20 +69,25 @@ func (k *keeper) finish() {
 	}
 }
 
-// transactional is a job of that helper's; command is its command line, or nil. A
-// machine that is busy must not make a difference, so its time to end is long.
-func (w *world) transactional(command []string, exitTimeOut int) {
+// transactional is a job of that helper's; command is its command line, or nil, and
+// more are keys that are true. A machine that is busy must not make a difference, so
+// its time to end is long.
+func (w *world) transactional(command []string, exitTimeOut int, more ...string) {
 	w.t.Helper()
 	self, err := os.Executable()
 	must(w.t, err)
 	if command == nil {
 		command = []string{self}
 	}
-	text, err := json.Marshal(map[string]any{
+	file := map[string]any{
 		"Label": "transactions", "ProgramArguments": command, "MachServices": map[string]bool{keeperName: true},
 		"EnvironmentVariables": map[string]string{raceVariable: raceOptions, helperVariable: use(transactionHelper), "SELF": self},
 		"ThrottleInterval":     0, "EnableTransactions": true, "ExitTimeOut": exitTimeOut,
-	})
+	}
+	for _, key := range more {
+		file[key] = true
+	}
+	text, err := json.Marshal(file)
 	must(w.t, err)
 	path := filepath.Join(w.dir, "transactions.json")
 	must(w.t, os.WriteFile(path, text, 0o600))

@@ -214,13 +214,16 @@ func (c *checker) restrict(path, service string, who *node) {
 	c.job.LookUp[service] = c.access(path, who)
 }
 
+// ownVariables are the registry's to set.
+var ownVariables = []string{bootstrap.EnvRegistry, bootstrap.EnvBootstrapFD, bootstrap.EnvBootstrapReturn, bootstrap.EnvTransactions, bootstrap.EnvTally}
+
 func (c *checker) environment(m member) {
 	for _, v := range m.value.members {
 		name := join(m.key, v.key)
 		switch {
 		case v.key == "" || strings.ContainsAny(v.key, "=\x00"):
 			c.add(Error, v.pos, name, "%s is no name of an environment variable", shorten(v.key))
-		case v.key == bootstrap.EnvRegistry || v.key == bootstrap.EnvBootstrapFD || v.key == bootstrap.EnvBootstrapReturn || v.key == bootstrap.EnvTransactions:
+		case slices.Contains(ownVariables, v.key):
 			c.add(Error, v.pos, name, "%q is set by the registry: remove it", v.key)
 		case v.value.kind != stringKind && v.value.kind != nullKind:
 			c.add(Warning, v.value.pos, name, "environment variable %q is ignored: it must be a string, not %s", v.key, v.value.kind.withArticle())

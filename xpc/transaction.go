@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/openxpc/openxpc/xpc/bootstrap"
 	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
 )
 
@@ -32,15 +33,21 @@ func TransactionBegin() { theProcess.beginExplicit() }
 func TransactionEnd() { theProcess.endExplicit() }
 
 // theProcess is where every connection of the program counts.
-var theProcess = newTransactions(func() { os.Exit(0) })
+var theProcess = func() *transactions {
+	t := newTransactions(func() { os.Exit(0) })
+	if tally := inheritedTally(); tally != nil {
+		t.open = &tally.Open
+	}
+	return t
+}()
 
 // transactions are those of a process, and how it ends: asked to, at once if none is
 // open, else its peers are told and take no more messages, and the end of the last
 // transaction is that of the process (R184, R186).
 type transactions struct {
-	open     atomic.Int64 // how many, plus ending
-	explicit atomic.Int64 // TransactionBegin without its end
-	leaving  atomic.Bool  // exit will be called
+	open     *atomic.Int64 // how many, plus ending
+	explicit atomic.Int64  // TransactionBegin without its end
+	leaving  atomic.Bool   // exit will be called
 	exit     func()
 	signals  sync.Once // SIGTERM is ours
 
@@ -50,13 +57,13 @@ type transactions struct {
 }
 
 // ending is added to the count, once, when the process is told to end.
-const ending = 1 << 62
+const ending = bootstrap.Ending
 
 // lastWrites is how long an ending process waits for clients to take what was sent.
 const lastWrites = 4 * time.Second
 
 func newTransactions(exit func()) *transactions {
-	return &transactions{exit: exit, peers: map[*Connection]struct{}{}, listeners: map[*listener]struct{}{}}
+	return &transactions{exit: exit, open: new(atomic.Int64), peers: map[*Connection]struct{}{}, listeners: map[*listener]struct{}{}}
 }
 
 // begin opens a transaction; false, and none, if the process is to end.

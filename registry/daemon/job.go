@@ -29,11 +29,13 @@ type job struct {
 	proc    *process
 	conn    *client     // the process's bootstrap connection; nil after a restart, until it is back
 	back    *nameSocket // where it comes back; nil if it cannot
+	tally   *tally      // of its transactions, if the job has EnablePressuredExit
 	launch  string      // what to know the process by
 	timer   *time.Timer // armed by the machine
 	runs    int
 	exited  bool   // status is that of the last run
 	status  int    // exit code, or negative signal
+	dirty   bool   // the last run ended with transactions open, and is to be made good for (R185)
 	because string // immediate reason of the last start
 	failure error  // of the last start
 	farther string // why it is being unloaded, for the clients of its names
@@ -230,10 +232,11 @@ func (d *daemon) run(j *job) error {
 	p, err := d.spawn(j, child)
 	if err != nil {
 		d.closeWayBack(j)
+		d.closeTally(j)
 		d.endLater(conn)
 		return err
 	}
-	j.next, j.proc = nil, p
+	j.next, j.proc, j.dirty = nil, p, false
 	if j.back != nil {
 		if p.handle >= 0 {
 			d.store.Keep(j.back.id, p.handle)
@@ -251,6 +254,12 @@ func (d *daemon) spawn(j *job, child *os.File) (p *process, err error) {
 		sockets: j.socketFiles(), variables: j.socketVariables(), streams: j.streams}
 	if j.file.Inetd != nil && len(j.sockets) == 1 {
 		s.streams = j.sockets[0].listener
+	}
+	if j.file.EnablePressuredExit {
+		if err = d.newTally(j); err != nil {
+			return nil, err
+		}
+		s.tally = j.tally
 	}
 	if d.store != nil {
 		if j.back, err = d.newNameSocket(""); err != nil {
@@ -330,6 +339,7 @@ func (d *daemon) exited(j *job, p *process) {
 	if err != nil {
 		p.abandon()
 	}
+	j.dirty = j.tally.busy() && !j.isOwn()
 	d.forgetProcess(j)
 	if err := p.failed; err != nil {
 		j.failure = err
@@ -379,6 +389,7 @@ func (d *daemon) forgetProcess(j *job) {
 	c := j.conn
 	j.proc, j.conn = nil, nil
 	d.closeWayBack(j)
+	d.closeTally(j)
 	for name, a := range d.absent {
 		if a.Job == j.file.Label {
 			delete(d.absent, name)

@@ -23,6 +23,8 @@ func (d *daemon) consider(j *job) {
 	switch k := j.file.KeepAlive; {
 	case k != nil && k.Holds(j.exited, j.status, exists, func(label string) bool { return d.jobs[label] != nil }):
 		why = "keep alive"
+	case j.dirty:
+		why = "ended with open transactions"
 	case slices.ContainsFunc(j.file.QueueDirectories, filled):
 		why = "queue directory"
 	default:

@@ -48,6 +48,7 @@ type surroundings struct {
 	launch   string   // what to know the process by after a restart of the daemon
 	back     *os.File // where the process may connect again; nil if there is no such descriptor
 	backPath string   // then the path, or "" for no way back
+	tally    *tally   // where the process counts its transactions, or nil
 
 	sockets   []*os.File // inherited first
 	variables []string   // tell of them
@@ -70,6 +71,10 @@ func spawn(job *registry.Job, s surroundings, child *os.File, exited func()) (*p
 		files = append(files, s.back)
 	case s.backPath != "":
 		env = append(env, bootstrap.EnvBootstrapReturn+"="+s.backPath)
+	}
+	if s.tally != nil {
+		env = append(env, s.tally.variable(firstExtraFD+len(files)))
+		files = append(files, s.tally.file)
 	}
 	if s.launch != "" {
 		env = append(env, envLaunch+"="+s.launch)

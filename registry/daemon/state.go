@@ -47,6 +47,7 @@ type jobRecord struct {
 	Runs     int           `json:",omitempty"`
 	Exited   bool          `json:",omitempty"`
 	Status   int           `json:",omitempty"`
+	Dirty    bool          `json:",omitempty"`
 	Because  string        `json:",omitempty"`
 	Failure  string        `json:",omitempty"`
 	Farther  string        `json:",omitempty"`
@@ -56,6 +57,7 @@ type jobRecord struct {
 	Launch   string        `json:",omitempty"`
 	Kept     string        `json:",omitempty"` // id of the way back and of the process's handle
 	Path     string        `json:",omitempty"` // of the way back
+	Tally    string        `json:",omitempty"` // id of the tally
 	Sockets  []keptSocket  `json:",omitempty"`
 	PID      int           `json:",omitempty"`
 }
@@ -124,7 +126,7 @@ func (d *daemon) saveJob(j *job) {
 		return
 	}
 	r := jobRecord{
-		Machine: j.machine.Memory(), Runs: j.runs, Exited: j.exited, Status: j.status, Because: j.because,
+		Machine: j.machine.Memory(), Runs: j.runs, Exited: j.exited, Status: j.status, Dirty: j.dirty, Because: j.because,
 		Farther: j.farther, Again: j.again, Next: j.next, Interval: j.intervalEnd, Launch: j.launch,
 	}
 	if j.failure != nil {
@@ -133,6 +135,9 @@ func (d *daemon) saveJob(j *job) {
 	r.Sockets = j.keptSockets()
 	if j.back != nil {
 		r.Kept, r.Path = j.back.id, j.back.path
+	}
+	if j.tally != nil {
+		r.Tally = j.tally.id
 	}
 	if j.proc != nil {
 		r.PID = j.proc.pid
@@ -307,7 +312,7 @@ func keptFile(fd int, name string) *os.File {
 
 // resume has the job go on, with its process if that is still there.
 func (d *daemon) resume(j *job, r *jobRecord, held *handover.Held) {
-	j.runs, j.exited, j.status, j.because, j.farther, j.again = r.Runs, r.Exited, r.Status, r.Because, r.Farther, r.Again
+	j.runs, j.exited, j.status, j.dirty, j.because, j.farther, j.again = r.Runs, r.Exited, r.Status, r.Dirty, r.Because, r.Farther, r.Again
 	j.intervalEnd, j.next = r.Interval, r.Next
 	if r.Failure != "" {
 		j.failure = errors.New(r.Failure)
@@ -315,12 +320,15 @@ func (d *daemon) resume(j *job, r *jobRecord, held *handover.Held) {
 	if had := r.Launch != ""; had {
 		j.launch = r.Launch
 		j.back = d.heldSocket(held, "", r.Kept, r.Path)
+		j.tally = d.heldTally(held, r.Tally)
 		d.findProcess(j, r, held)
 	}
 	d.heldSockets(j, r.Sockets, held)
 	effects := j.machine.Resume(r.Machine, j.proc != nil, d.now())
 	if j.proc == nil {
+		j.dirty = j.dirty || j.tally.busy() && !j.isOwn()
 		d.closeWayBack(j)
+		d.closeTally(j)
 	} else {
 		j.log.Info("found running", "pid", j.proc.pid)
 		d.watchWayBack(j)
@@ -403,6 +411,9 @@ func (d *daemon) dropUnused(held *handover.Held) {
 	for _, j := range d.jobs {
 		if j.back != nil {
 			used[j.back.id] = true
+		}
+		if j.tally != nil {
+			used[j.tally.id] = true
 		}
 		for _, s := range j.sockets {
 			used[s.id] = true

@@ -23,13 +23,15 @@ const RegistryName = "org.openxpc.registry"
 // inherits; EnvBootstrapReturn is where such a job connects again when the registry
 // was restarted: the number of an inherited descriptor that stands for a socket's file
 // (O_PATH), or where there is no such thing the file's path; EnvServiceName is the name it serves, if its job declares just one;
-// EnvTransactions is "1" for a job whose transactions decide how it is ended.
+// EnvTransactions is "1" for a job whose transactions decide how it is ended; EnvTally is
+// where such a job counts them for its registry to see ([TallyName]).
 const (
 	EnvRegistry        = "XPC_REGISTRY"
 	EnvBootstrapFD     = "XPC_BOOTSTRAP_FD"
 	EnvBootstrapReturn = "XPC_BOOTSTRAP_RETURN"
 	EnvServiceName     = "XPC_SERVICE_NAME"
 	EnvTransactions    = "XPC_TRANSACTIONS"
+	EnvTally           = "XPC_TRANSACTION_TALLY"
 )
 
 // Keys of requests and replies.

@@ -41,7 +41,7 @@ type journal struct {
 }
 
 func newJournal(generation uint64) (*journal, error) {
-	f, err := memoryFile()
+	f, err := MemoryFile()
 	if err != nil {
 		return nil, fmt.Errorf("handover: %w", err)
 	}

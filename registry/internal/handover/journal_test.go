@@ -37,7 +37,7 @@ func reread(t *testing.T, f *os.File, size int64) *journal {
 	b := make([]byte, size)
 	_, err := f.ReadAt(b, 0)
 	must(t, err)
-	copied, err := memoryFile()
+	copied, err := MemoryFile()
 	must(t, err)
 	_, err = copied.Write(b)
 	must(t, err)
@@ -76,7 +76,7 @@ func TestJournalIsCutAnywhere(t *testing.T) {
 
 // What a peer could never write is still nothing to trust: a file of something else.
 func TestForeignFileIsNoJournal(t *testing.T) {
-	f, err := memoryFile()
+	f, err := MemoryFile()
 	must(t, err)
 	defer f.Close()
 	f.WriteString("something else altogether")

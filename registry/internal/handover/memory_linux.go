@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memoryFile is a file that has no name and lives as long as a descriptor of it.
-func memoryFile() (*os.File, error) {
+// MemoryFile is a file that has no name and lives as long as a descriptor of it.
+func MemoryFile() (*os.File, error) {
 	fd, err := unix.MemfdCreate("openxpc-state", unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("memfd_create", err)

@@ -4,8 +4,8 @@ package handover
 
 import "os"
 
-// memoryFile is a file that has no name and lives as long as a descriptor of it.
-func memoryFile() (*os.File, error) {
+// MemoryFile is a file that has no name and lives as long as a descriptor of it.
+func MemoryFile() (*os.File, error) {
 	f, err := os.CreateTemp("", "openxpc-state-")
 	if err != nil {
 		return nil, err

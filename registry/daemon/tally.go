@@ -1,0 +1,73 @@
+package daemon
+
+import (
+	"encoding/binary"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/openxpc/openxpc/registry/internal/handover"
+	"github.com/openxpc/openxpc/xpc/bootstrap"
+)
+
+// tally is where a job's process counts its open transactions. It is read, never
+// mapped: whoever has it may cut it short. The nil tally is that of an idle process.
+type tally struct {
+	file *os.File
+	id   string // in the store
+}
+
+// newTally makes the tally of the job's next process.
+func (d *daemon) newTally(j *job) error {
+	file, err := handover.MemoryFile()
+	if err != nil {
+		return transient(err)
+	}
+	if err := file.Truncate(bootstrap.TallySize); err != nil {
+		file.Close()
+		return transient(err)
+	}
+	j.tally = &tally{file: file}
+	if d.store != nil {
+		j.tally.id = d.newID()
+		d.store.Keep(j.tally.id, int(file.Fd()))
+	}
+	return nil
+}
+
+func (d *daemon) closeTally(j *job) {
+	if j.tally != nil {
+		d.store.Drop(j.tally.id)
+		j.tally.file.Close()
+	}
+	j.tally = nil
+}
+
+// heldTally is the one that an earlier daemon made, nil if there is none.
+func (d *daemon) heldTally(held *handover.Held, id string) *tally {
+	d.used(id)
+	fd := takeOne(held, id)
+	if fd < 0 {
+		return nil
+	}
+	return &tally{os.NewFile(uintptr(fd), "tally"), id}
+}
+
+// variable tells the process, which has it as fd, where to count.
+func (t *tally) variable(fd int) string {
+	var st unix.Stat_t
+	unix.Fstat(int(t.file.Fd()), &st)
+	return bootstrap.EnvTally + "=" + bootstrap.TallyName(fd, uint64(st.Dev), uint64(st.Ino))
+}
+
+// busy says whether transactions are open, or were when the process ended.
+func (t *tally) busy() bool {
+	var b [bootstrap.TallySize]byte
+	if t == nil {
+		return false
+	}
+	if _, err := t.file.ReadAt(b[:], 0); err != nil {
+		return false
+	}
+	return binary.NativeEndian.Uint64(b[:])&^bootstrap.Ending != 0
+}
