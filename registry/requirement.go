@@ -90,6 +90,9 @@ func (c *checker) requirement(path string, n *node) *requirement.Requirement {
 		return nil
 	}
 	r, err := requirement.Parse(n.text)
+	if err == nil {
+		err = r.Supported()
+	}
 	if err != nil {
 		c.add(Error, n.pos, path, "%q: %v", path, err)
 		return nil

@@ -47,6 +47,7 @@ func TestRequirementsOfNames(t *testing.T) {
 		`5`:                `"Requirement" must be a requirement's text`,
 		`""`:               "Requirement",
 		`["always"]`:       "not an array",
+		`"platform = 2"`:   "nobody can meet it on this system: platform = 2: ",
 	} {
 		_, err := ParseJob("", withRequirement(text))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), ":1:") {

@@ -46,6 +46,9 @@ func NewPeerRequirement(r *requirement.Requirement) (*PeerRequirement, error) {
 	if r == nil || *r == (requirement.Requirement{}) {
 		return nil, errors.New("xpc: a peer requirement of nothing")
 	}
+	if err := r.Supported(); err != nil {
+		return nil, fmt.Errorf("xpc: %w", err)
+	}
 	p := &PeerRequirement{r: r, needs: r.Needs(), floor: requirement.Image}
 	if os.Geteuid() == 0 {
 		p.floor = requirement.Granted

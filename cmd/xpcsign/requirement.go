@@ -22,8 +22,9 @@ func (t *tool) requirementCommand() *cobra.Command {
 		Use:   "requirement [flags] TEXT [PROGRAM]",
 		Short: "Check a requirement, and explain it for a program",
 		Long: `requirement reads TEXT, a requirement in the language of codesign or a lightweight
-code requirement ({...}), and prints its normal form; "-" reads it from the standard
-input. A mistake is told with its line and column.
+code requirement ({...}), or a set of requirements (designated => ...), and prints its
+normal form; "-" reads it from the standard input. A mistake is told with its line and
+column, and so is a requirement that nobody can meet on this system.
 
 With PROGRAM it tells the verdict on every clause, a line each, for a process that
 runs the program as it was installed. What only a process has (its user, its unit) is
@@ -32,21 +33,21 @@ then not known.`,
   xpcsign requirement 'entitlement["com.example.read"] exists' ./tool`,
 		Args: between(1, 2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			r, err := t.parseRequirement(args[0])
+			set, err := t.parseRequirements(args[0])
 			if err != nil {
 				return err
 			}
 			if len(args) == 1 {
-				return t.printRequirement(r)
+				return t.printRequirements(set)
 			}
-			return t.explain(r, args[1], signature)
+			return t.explainAll(set, args[1], signature)
 		},
 	}
 	c.Flags().StringVar(&signature, "signature", "", "the `file` of the program's signature; otherwise the stores are searched")
 	return c
 }
 
-func (t *tool) parseRequirement(text string) (*requirement.Requirement, error) {
+func (t *tool) parseRequirements(text string) (requirement.Set, error) {
 	if text == "-" {
 		b, err := io.ReadAll(io.LimitReader(t.in, maxText))
 		if err != nil {
@@ -54,24 +55,38 @@ func (t *tool) parseRequirement(text string) (*requirement.Requirement, error) {
 		}
 		text = string(b)
 	}
-	r, err := requirement.Parse(text)
+	set, err := requirement.ParseSet(text)
 	if err != nil {
 		return nil, badFile(err)
 	}
-	return r, nil
+	return set, nil
 }
 
-func (t *tool) printRequirement(r *requirement.Requirement) error {
-	if t.json {
-		return t.printJSON(map[string]any{"requirement": r.String(), "credentials_only": r.Needs().CredentialsOnly()})
+func (t *tool) printRequirements(set requirement.Set) error {
+	for _, kind := range set.Kinds() {
+		r := set[kind]
+		unmet := r.Supported()
+		if t.json {
+			d := map[string]any{"requirement": r.String(), "credentials_only": r.Needs().CredentialsOnly(), "supported": unmet == nil}
+			if kind != "" {
+				d["kind"] = kind
+			}
+			if err := t.printJSON(d); err != nil {
+				return err
+			}
+		} else {
+			t.printf("%s\n", requirement.Set{kind: r})
+		}
+		if unmet != nil {
+			t.warn("%v", unmet)
+		}
 	}
-	t.printf("%s\n", r)
 	return nil
 }
 
-// explain asks for a program; without a valid signature the requirement is explained
+// explainAll asks for a program; without a valid signature the requirements are explained
 // all the same, for what is known then.
-func (t *tool) explain(r *requirement.Requirement, path, signature string) error {
+func (t *tool) explainAll(set requirement.Set, path, signature string) error {
 	places, _, err := t.places()
 	if err != nil {
 		return err
@@ -86,21 +101,36 @@ func (t *tool) explain(r *requirement.Requirement, path, signature string) error
 	default:
 		facts.Why = err.Error()
 	}
-	verdict, mismatch := r.Match(facts)
-	if t.json {
-		d := map[string]any{"path": path, "requirement": r.String(), "verdict": verdict.String(), "explanation": lines(r.Explain(facts))}
-		if mismatch != nil {
-			d["clause"], d["why"] = mismatch.Clause, mismatch.Why
+	var unmet error
+	for _, kind := range set.Kinds() {
+		mismatch, err := t.explain(set[kind], kind, path, facts)
+		if err != nil {
+			return err
 		}
-		err = t.printJSON(d)
-	} else {
+		if mismatch != nil && unmet == nil {
+			unmet = &statusError{exitRefused, fmt.Errorf("%s does not meet the requirement: %s", path, mismatch)}
+		}
+	}
+	return unmet
+}
+
+func (t *tool) explain(r *requirement.Requirement, kind, path string, facts *requirement.Facts) (*requirement.Mismatch, error) {
+	verdict, mismatch := r.Match(facts)
+	if !t.json {
+		if kind != "" {
+			t.printf("%s =>\n", kind)
+		}
 		t.printf("%s", r.Explain(facts))
-		err = nil
+		return mismatch, nil
 	}
-	if err == nil && verdict != requirement.True {
-		err = &statusError{exitRefused, fmt.Errorf("%s does not meet the requirement: %s", path, mismatch)}
+	d := map[string]any{"path": path, "requirement": r.String(), "verdict": verdict.String(), "explanation": lines(r.Explain(facts))}
+	if kind != "" {
+		d["kind"] = kind
 	}
-	return err
+	if mismatch != nil {
+		d["clause"], d["why"] = mismatch.Clause, mismatch.Why
+	}
+	return mismatch, t.printJSON(d)
 }
 
 func lines(text string) []string { return strings.Split(strings.TrimSuffix(text, "\n"), "\n") }

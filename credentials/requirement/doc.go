@@ -10,8 +10,9 @@
 // socket, file or clock.
 //
 // What is not known is neither true nor false but Indeterminate, and so is its
-// opposite: not identifier "x" lets nobody pass whose signature is not known. A
-// requirement that asks for what this system can never know is refused when it is made.
+// opposite: not identifier "x" lets nobody pass whose signature is not known. A clause
+// that this system can never judge (platform = 2) is always Indeterminate, and
+// [Requirement.Supported] says of a requirement that nobody can meet because of one.
 // Texts are bounded by [MaxText] and [MaxDepth].
 //
 // Any function may be called from any goroutine; nothing here is changed after it was made.

@@ -8,6 +8,14 @@ import (
 	"github.com/openxpc/openxpc/credentials/requirement"
 )
 
+func ExampleSet() {
+	set, err := requirement.ParseSet(`library => anchor apple designated => identifier "com.example.tool"`)
+	fmt.Println(set, err)
+	// Output:
+	// designated => identifier "com.example.tool"
+	// library => anchor apple <nil>
+}
+
 func ExampleFacts() {
 	f := requirement.Facts{Credentials: credentials.Unknown(), Why: "no registry answers: start xpcd"}
 	fmt.Println(f.Credentials, "and no code is known:", f.Why)

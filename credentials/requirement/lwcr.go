@@ -147,6 +147,8 @@ type fact struct {
 	kind factKind
 	get  func(*Facts) any // nil: not known
 	code bool             // it is the signature's
+	// never: nobody can know it on this system.
+	never bool
 }
 
 func ofCode(get func(*Code) any) func(*Facts) any {
@@ -171,16 +173,16 @@ var facts = map[string]*fact{}
 
 func init() {
 	for _, f := range []*fact{
-		{"cdhash", dataFact, ofCode(func(c *Code) any { return c.CDHash[:] }), true},
-		{"entitlements", queryFact, ofCode(func(c *Code) any { return c.Entitlements }), true},
-		{"signing-identifier", textFact, ofCode(func(c *Code) any { return c.Identifier }), true},
-		{"team-identifier", textFact, ofCode(func(c *Code) any { return c.Team }), true},
-		{"validation-category", intFact, ofCode(func(c *Code) any { return c.Category }), true},
-		{"is-init-proc", boolFact, pointed(func(f *Facts) *bool { return f.IsInitProc }), false},
-		{"is-sip-protected", boolFact, pointed(func(f *Facts) *bool { return f.IsSIPProtected }), false},
-		{"launch-type", intFact, pointed(func(f *Facts) *int64 { return f.LaunchType }), false},
-		{"on-authorized-authapfs-volume", boolFact, func(*Facts) any { return nil }, false},
-		{"on-system-volume", boolFact, pointed(func(f *Facts) *bool { return f.OnSystemVolume }), false},
+		{"cdhash", dataFact, ofCode(func(c *Code) any { return c.CDHash[:] }), true, false},
+		{"entitlements", queryFact, ofCode(func(c *Code) any { return c.Entitlements }), true, false},
+		{"signing-identifier", textFact, ofCode(func(c *Code) any { return c.Identifier }), true, false},
+		{"team-identifier", textFact, ofCode(func(c *Code) any { return c.Team }), true, false},
+		{"validation-category", intFact, ofCode(func(c *Code) any { return c.Category }), true, false},
+		{"is-init-proc", boolFact, pointed(func(f *Facts) *bool { return f.IsInitProc }), false, false},
+		{"is-sip-protected", boolFact, pointed(func(f *Facts) *bool { return f.IsSIPProtected }), false, false},
+		{"launch-type", intFact, pointed(func(f *Facts) *int64 { return f.LaunchType }), false, false},
+		{"on-authorized-authapfs-volume", boolFact, func(*Facts) any { return nil }, false, true},
+		{"on-system-volume", boolFact, pointed(func(f *Facts) *bool { return f.OnSystemVolume }), false, false},
 	} {
 		facts[f.key] = f
 	}
@@ -344,8 +346,9 @@ type optional struct {
 	inAny bool
 }
 
-func (o optional) eval(f *Facts) Verdict {
-	v := o.x.eval(f)
+func (o optional) eval(f *Facts) Verdict { return o.of(o.x.eval(f)) }
+
+func (o optional) of(v Verdict) Verdict {
 	switch {
 	case v != Indeterminate:
 		return v
@@ -402,6 +405,8 @@ func (f *fact) why(facts *Facts) string {
 		return found(v, true)
 	case f.code:
 		return unsigned(facts)
+	case f.never:
+		return "this system has no such volumes; within $optional it does no harm"
 	}
 	return "it is not known"
 }

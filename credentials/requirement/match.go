@@ -27,7 +27,7 @@ const (
 var orders = map[string]op{"<": less, ">": greater, "<=": atMost, ">=": atLeast}
 
 // match is a test of one value of a property list. What it compares with is a
-// string, a []byte or a time.Time.
+// string, a []byte or a time.Time. The bytes (0x...) are those of a text, or of data.
 type match struct {
 	op   op
 	with any
@@ -58,8 +58,11 @@ func (m match) holds(v any, present bool) bool {
 		s, ok := v.(string)
 		return ok && m.op.compareText(s, w)
 	case []byte:
-		d, ok := v.([]byte)
-		return ok && bytes.Equal(d, w)
+		if d, ok := v.([]byte); ok {
+			return m.op == equal && bytes.Equal(d, w)
+		}
+		s, ok := v.(string)
+		return ok && m.op.compareText(s, string(w))
 	case time.Time:
 		t, ok := v.(time.Time)
 		return ok && m.op.order(t.Compare(w))

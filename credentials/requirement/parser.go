@@ -24,10 +24,29 @@ import (
 //	{"team-identifier": "EXAMPLE123"}         a lightweight code requirement (LightweightCode)
 //	not                                       the same as !
 //
-// The error is a [*SyntaxError]. What this system cannot know (platform = N, named
-// anchors, certificates by path) is refused rather than never met, and so is a set
-// of requirements (designated => ...).
+// The error is a [*SyntaxError]; a set of requirements (designated => ...) is one, too:
+// see [ParseSet]. What this system cannot know (platform = N, named anchors and
+// requirements, certificates by path) is Indeterminate: see [Requirement.Supported].
 func Parse(s string) (*Requirement, error) {
+	p, err := newParser(s)
+	if err != nil {
+		return nil, err
+	}
+	top, err := p.or()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.semicolons(); err != nil {
+		return nil, err
+	}
+	if p.tok.kind != endOfText {
+		return nil, p.unexpected(`"and", "or" or the end`)
+	}
+	return &Requirement{top}, nil
+}
+
+// newParser stands at the first word of a text that has one.
+func newParser(s string) (*parser, error) {
 	p := &parser{lexer: lexer{text: s}}
 	switch {
 	case len(s) > MaxText:
@@ -43,19 +62,16 @@ func Parse(s string) (*Requirement, error) {
 	if p.tok.kind == endOfText {
 		return nil, p.unexpected("a requirement")
 	}
-	top, err := p.or()
-	if err != nil {
-		return nil, err
-	}
+	return p, nil
+}
+
+func (p *parser) semicolons() error {
 	for p.tok.is(";") {
 		if err := p.advance(); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if p.tok.kind != endOfText {
-		return nil, p.unexpected(`"and", "or" or the end`)
-	}
-	return &Requirement{top}, nil
+	return nil
 }
 
 // parser looks one token ahead.
@@ -180,7 +196,7 @@ func (p *parser) group() (node, error) {
 			return nil, err
 		}
 		if p.tok.is(")") {
-			return nil, p.fail(name.at, "(%s) names a requirement that the system has; this one has none: write it out", name.text)
+			return unknowable{"(" + quote(name.text) + ")", "it names a requirement that the system has, and this one has none: write it out"}, p.advance()
 		}
 		p.lexer.at = name.at
 		if err := p.advance(); err != nil {
@@ -286,7 +302,14 @@ func (p *parser) hash() (h [20]byte, err error) {
 }
 
 func (p *parser) platform() (node, error) {
-	return nil, p.fail(p.tok.at, "the number of a platform is not known on this system; \"anchor apple\" is met by the platform's own programs")
+	if _, err := p.equals(); err != nil {
+		return nil, err
+	}
+	n, err := strconv.ParseInt(p.tok.text, 10, 32)
+	if p.tok.kind != word || err != nil {
+		return nil, p.unexpected("the number of a platform")
+	}
+	return unknowable{fmt.Sprintf("platform = %d", n), "platforms have no numbers on this system; \"anchor apple\" is met by the platform's own programs"}, p.advance()
 }
 
 func (p *parser) anchor() (node, error) {
@@ -298,8 +321,8 @@ func (p *parser) anchor() (node, error) {
 		if generic, err := p.acceptWord("generic"); generic || err != nil {
 			return genericAnchor, err
 		}
-		if p.tok.kind == quoted || p.tok.kind == word && p.tok.text != "and" && p.tok.text != "or" {
-			return nil, p.fail(p.tok.at, "the named anchor %s is not known on this system; give the hash of its certificate: anchor = H\"...\"", p.tok.text)
+		if p.tok.kind == quoted || p.tok.kind == word && isLetter(p.tok.text[0]) && p.tok.text != "and" && p.tok.text != "or" && kindNumber(p.tok.text) < 0 {
+			return unknowable{"anchor apple " + quote(p.tok.text), "anchors have no such names on this system; give the hash of its certificate: anchor = H\"...\""}, p.advance()
 		}
 		return appleAnchor, nil
 	case p.tok.isWord("generic"):
@@ -368,8 +391,8 @@ func (p *parser) slotted(s slot) (node, error) {
 	if _, err := p.equals(); err != nil {
 		return nil, err
 	}
-	if p.tok.kind == path {
-		return nil, p.fail(p.tok.at, "files are not read here: give the certificate's SHA-1, H\"...\" (openssl x509 -noout -fingerprint -sha1 -in %s)", p.tok.text)
+	if p.tok.kind == path || p.tok.kind == quoted && strings.HasPrefix(p.tok.text, "/") {
+		return unknowable{s.String() + " = " + quote(p.tok.text), "a requirement is held against no files: give the certificate's SHA-1, H\"...\" (openssl x509 -noout -fingerprint -sha1 -in FILE)"}, p.advance()
 	}
 	h, err := p.hash()
 	return certHash{s, h}, err
@@ -442,18 +465,15 @@ func (p *parser) match() (match, error) {
 		if err := p.advance(); err != nil {
 			return match{}, err
 		}
-		s, err := p.name("a text")
-		return match{contains, s}, err
+		at := p.tok.at
+		v, err := p.value()
+		return p.wild(match{contains, v}, at, err)
 	case p.tok.kind == symbol && orders[p.tok.text] != exists:
 		o := orders[p.tok.text]
 		if err := p.advance(); err != nil {
 			return match{}, err
 		}
-		at := p.tok.at
 		v, err := p.value()
-		if _, data := v.([]byte); data && err == nil {
-			err = p.fail(at, "data has no order: compare it with =")
-		}
 		return match{o, v}, err
 	}
 	if is, err := p.equals(); err != nil {
@@ -488,10 +508,15 @@ func (p *parser) pattern() (match, error) {
 	case back:
 		m.op = begins
 	}
-	if _, isText := v.(string); m.op != equal && !isText {
-		return match{}, p.fail(at, "only a text has wildcards")
+	return p.wild(m, at, nil)
+}
+
+// wild refuses wildcards around what is no text; at is where it stands.
+func (p *parser) wild(m match, at int, err error) (match, error) {
+	if _, isTime := m.with.(time.Time); err == nil && isTime && m.op != equal {
+		err = p.fail(at, "only a text has wildcards")
 	}
-	return m, nil
+	return m, err
 }
 
 func (p *parser) value() (any, error) {
@@ -542,7 +567,7 @@ func (p *parser) place(k placeKind) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, isText := m.with.(string); m.op > ends || m.op == absent || m.op == equal && !isText {
+	if _, isText := m.with.(string); m.op > ends || m.op == absent || m.op != exists && !isText {
 		return nil, p.fail(at, "a %s is compared with = and a text, which may have wildcards", k)
 	}
 	return place{k, m}, nil
