@@ -367,13 +367,13 @@ func TestTheSettersSayWhatTheyMean(t *testing.T) {
 		`{"entitlements": {"$query": [[1, "x"], [3, "v"]]}}`:    func() (*PeerRequirement, error) { return NewPeerEntitlementMatchesValueRequirement("x", String("v")) },
 		`{"entitlements": {"$query": [[1, "x"], [7, 5]]}}`:      func() (*PeerRequirement, error) { return NewPeerEntitlementMatchesValueRequirement("x", Int64(5)) },
 		`{"signing-identifier": "i", "validation-category": 1}`: func() (*PeerRequirement, error) { return NewPeerPlatformIdentityRequirement("i") },
-		`{"cdhash": H"00", "launch-type": {"$in": [1, 2]}}`: func() (*PeerRequirement, error) {
+		`{"cdhash": H"0000000000000000000000000000000000000001", "launch-type": {"$in": [1, 2]}}`: func() (*PeerRequirement, error) {
 			d, in, two := NewDictionary(), NewDictionary(), NewArray()
 			two.AppendInt64(1)
 			two.AppendUint64(2)
 			in.Set("$in", two)
 			d.Set("launch-type", in)
-			d.SetData("cdhash", []byte{0})
+			d.SetData("cdhash", append(make([]byte, 19), 1))
 			return NewPeerLightweightCodeRequirement(d)
 		},
 	} {

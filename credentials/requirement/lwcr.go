@@ -294,7 +294,10 @@ func (f *fact) takes(v any) error {
 	ok := false
 	switch f.kind {
 	case dataFact:
-		_, ok = v.([]byte)
+		var b []byte
+		if b, ok = v.([]byte); ok && len(b) != len(Code{}.CDHash) {
+			return fmt.Errorf("%s is compared with data of %d bytes, and has %d", f.key, len(b), len(Code{}.CDHash))
+		}
 	case textFact:
 		if v == "" {
 			return fmt.Errorf("%s is compared with an empty string", f.key)

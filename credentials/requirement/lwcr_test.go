@@ -112,7 +112,7 @@ func TestFactsOfADictionary(t *testing.T) {
 	f := tool()
 	h := f.Code.CDHash
 	for key, v := range map[string][2]any{ // what it is, what it is not
-		"cdhash":              {h[:], []byte{1}},
+		"cdhash":              {h[:], make([]byte, 20)},
 		"signing-identifier":  {"com.example.tool", "com.example"},
 		"team-identifier":     {"EXAMPLE123", "OTHER"},
 		"validation-category": {int64(6), int64(1)},
@@ -268,6 +268,7 @@ var badDictionaries = []map[string]any{
 	{"team-identifier": map[string]any{"$lt": 1}},
 	{"team-identifier": map[string]any{"$in": []any{""}}},
 	{"cdhash": "0123"},
+	{"cdhash": []byte{1}},
 	{"cdhash": map[string]any{"$in": []any{"x"}}},
 	{"is-init-proc": 1},
 	{"is-init-proc": map[string]any{"$in": []any{true}}},
@@ -325,7 +326,7 @@ func TestBadDictionariesFailWhenSet(t *testing.T) {
 
 func TestADictionaryIsCopied(t *testing.T) {
 	in := []any{"A"}
-	m := map[string]any{"team-identifier": map[string]any{"$in": in}, "cdhash": []byte{1}}
+	m := map[string]any{"team-identifier": map[string]any{"$in": in}, "cdhash": make([]byte, 20)}
 	r, err := LightweightCode(m)
 	if err != nil {
 		t.Fatal(err)
