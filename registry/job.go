@@ -63,7 +63,7 @@ type Job struct {
 	Disabled            bool          // not to be loaded, unless somebody has enabled it
 	LaunchOnlyOnce      bool          // unloaded when its process ends (R223)
 	EnableTransactions  bool          // stopped when its transactions allow (R184)
-	EnablePressuredExit bool          // ended while it is idle when memory is scarce (R185); implies EnableTransactions
+	EnablePressuredExit bool          // ended while it is idle for long, or memory is scarce; started again if it ended busy (R183, R185); implies EnableTransactions
 
 	RootDirectory   string // absolute, what the job has for "/"; "" for the real one
 	ProcessType     string // Background, or what changes nothing

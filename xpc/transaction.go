@@ -36,7 +36,8 @@ func TransactionEnd() { theProcess.endExplicit() }
 var theProcess = func() *transactions {
 	t := newTransactions(func() { os.Exit(0) })
 	if tally := inheritedTally(); tally != nil {
-		t.open = &tally.Open
+		t.open, t.turns = &tally.Open, &tally.Turns
+		t.turns.Add(1)
 	}
 	return t
 }()
@@ -46,6 +47,7 @@ var theProcess = func() *transactions {
 // transaction is that of the process (R184, R186).
 type transactions struct {
 	open     *atomic.Int64 // how many, plus ending
+	turns    *atomic.Int64 // from idle to busy
 	explicit atomic.Int64  // TransactionBegin without its end
 	leaving  atomic.Bool   // exit will be called
 	exit     func()
@@ -63,7 +65,7 @@ const ending = bootstrap.Ending
 const lastWrites = 4 * time.Second
 
 func newTransactions(exit func()) *transactions {
-	return &transactions{exit: exit, open: new(atomic.Int64), peers: map[*Connection]struct{}{}, listeners: map[*listener]struct{}{}}
+	return &transactions{exit: exit, open: new(atomic.Int64), turns: new(atomic.Int64), peers: map[*Connection]struct{}{}, listeners: map[*listener]struct{}{}}
 }
 
 // begin opens a transaction; false, and none, if the process is to end.
@@ -71,11 +73,20 @@ func (t *transactions) begin() bool {
 	if t.isEnding() {
 		return false
 	}
-	if t.open.Add(1) < ending {
+	if t.count() {
 		return true
 	}
 	t.end()
 	return false
+}
+
+// count opens a transaction, also in a process that is to end: then it is false.
+func (t *transactions) count() bool {
+	n := t.open.Add(1)
+	if n == 1 {
+		t.turns.Add(1)
+	}
+	return n < ending
 }
 
 // end closes one, and the process if it was the last it waited for.
@@ -88,7 +99,7 @@ func (t *transactions) end() {
 
 func (t *transactions) beginExplicit() {
 	t.explicit.Add(1)
-	t.open.Add(1)
+	t.count()
 }
 
 func (t *transactions) endExplicit() {
@@ -123,8 +134,8 @@ func (t *transactions) terminate() (idle bool) {
 	return false
 }
 
-// retire ends the process for want of memory, if it is idle: then it is true, no
-// message is taken any more, and the caller may end it at once (R185).
+// retire ends the process if it is idle, as it is not needed or memory is: then it is true, no
+// message is taken any more, and the caller may end it at once (R183, R185).
 func (t *transactions) retire() (idle bool) {
 	if len(t.unwritten()) > 0 || !t.open.CompareAndSwap(0, ending) {
 		return false

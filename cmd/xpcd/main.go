@@ -9,6 +9,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,7 @@ type flags struct {
 	adHocUsers    []string
 	adHocGroups   []string
 	endWithParent bool
+	idleExit      time.Duration
 	trustRoot     string
 	enforced      bool
 	logLevel      string
@@ -119,6 +121,7 @@ func command(in io.Reader, errs io.Writer) *cobra.Command {
 	l.BoolVar(&f.noAdHoc, "no-adhoc", false, "do not let programs register names that no job declares")
 	l.StringSliceVar(&f.adHocUsers, "adhoc-users", nil, "users who may do so, by name or number, instead of the one that xpcd runs as")
 	l.StringSliceVar(&f.adHocGroups, "adhoc-groups", nil, "groups whose members may do so, likewise")
+	l.DurationVar(&f.idleExit, "idle-exit", time.Minute, "end jobs with EnablePressuredExit, and programs' own services, that have been idle so long; 0 for never")
 	l.BoolVar(&f.endWithParent, "end-with-parent", false, "end when standard input does, and remove the socket's folder")
 	l.StringVar(&f.trustRoot, "trust-root", "", "look for signatures, trust anchors and groups below this folder, not in the machine's places")
 	l.BoolVar(&f.enforced, "code-is-enforced", false, "this host's kernel executes signed code only (IPE, IMA, dm-verity): believe it")
@@ -131,7 +134,10 @@ func serve(ctx context.Context, f *flags, in io.Reader, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	o := daemon.Options{Path: f.socket, StateDir: f.stateFolder(), NoAdHoc: f.noAdHoc, TrustRoot: f.trustRoot, CodeIsEnforced: f.enforced, Logger: log, Version: version(), Outlives: true}
+	if f.idleExit < 0 {
+		return usageError{fmt.Errorf("--idle-exit %v: want a time such as 90s or 10m, or 0 for never", f.idleExit)}
+	}
+	o := daemon.Options{Path: f.socket, IdleExit: cmp.Or(f.idleExit, -1), StateDir: f.stateFolder(), NoAdHoc: f.noAdHoc, TrustRoot: f.trustRoot, CodeIsEnforced: f.enforced, Logger: log, Version: version(), Outlives: true}
 	if o.TrustRoot != "" {
 		if o.TrustRoot, err = filepath.Abs(o.TrustRoot); err != nil {
 			return err

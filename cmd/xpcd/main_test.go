@@ -49,6 +49,7 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"--no-such-flag"}, exitUsage, "xpcd: unknown flag: --no-such-flag; see xpcd --help"},
 		{[]string{"word"}, exitUsage, `xpcd: unexpected argument "word"`},
 		{[]string{"--log-level", "loud"}, exitUsage, `xpcd: --log-level "loud": want debug`},
+		{[]string{"--idle-exit", "-1s"}, exitUsage, "xpcd: --idle-exit -1s: want a time such as 90s or 10m, or 0 for never"},
 		{[]string{"--adhoc-users", "root,no-such-user"}, exitUsage, `xpcd: --adhoc-users, --adhoc-groups: no user is called "no-such-user" on this system`},
 		{[]string{"--adhoc-groups", "no-such-group"}, exitUsage, `no group is called "no-such-group"`},
 		{[]string{"--adhoc-users", "7", "--no-adhoc"}, exitUsage, "xpcd: --no-adhoc lets nobody register names"},

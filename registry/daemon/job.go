@@ -245,6 +245,7 @@ func (d *daemon) run(j *job) error {
 	}
 	j.conn = &client{conn: conn, job: j, uid: -1}
 	d.join(j.conn)
+	d.watchIdle(j)
 	return nil
 }
 
@@ -387,6 +388,9 @@ func (d *daemon) resetNames(j *job) {
 // forgetProcess ends the bootstrap connection too: what the process left behind is not the job.
 func (d *daemon) forgetProcess(j *job) {
 	c := j.conn
+	if j.proc.idle != nil {
+		j.proc.idle.Stop()
+	}
 	j.proc, j.conn = nil, nil
 	d.closeWayBack(j)
 	d.closeTally(j)

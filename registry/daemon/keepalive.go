@@ -19,20 +19,27 @@ func (d *daemon) consider(j *job) {
 	if d.closing {
 		return
 	}
-	why := ""
-	switch k := j.file.KeepAlive; {
-	case k != nil && k.Holds(j.exited, j.status, exists, func(label string) bool { return d.jobs[label] != nil }):
-		why = "keep alive"
-	case j.dirty:
+	why := d.whyKept(j, j.exited, j.status)
+	if why == "" && j.dirty {
 		why = "ended with open transactions"
-	case slices.ContainsFunc(j.file.QueueDirectories, filled):
-		why = "queue directory"
-	default:
+	}
+	if why == "" {
 		d.tell(j, launch.Unwant)
 		return
 	}
 	j.reason(why)
 	d.tell(j, launch.Want)
+}
+
+// whyKept is why the job is to run after a run that ended like that, or "".
+func (d *daemon) whyKept(j *job, exited bool, status int) string {
+	switch k := j.file.KeepAlive; {
+	case k != nil && k.Holds(exited, status, exists, func(label string) bool { return d.jobs[label] != nil }):
+		return "keep alive"
+	case slices.ContainsFunc(j.file.QueueDirectories, filled):
+		return "queue directory"
+	}
+	return ""
 }
 
 // reason takes down why the job is going to be started, unless it runs.

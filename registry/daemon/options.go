@@ -38,6 +38,11 @@ type Options struct {
 	// jobs are enabled and disabled; "" forgets that at the end.
 	StateDir string
 
+	// IdleExit is how long a process is idle before it is ended for that, if its job
+	// has EnablePressuredExit or is a program's own service (R183): at least so long,
+	// and at most twice. 0 is a minute, and what is negative is for ever.
+	IdleExit time.Duration
+
 	// Helper is the path of a program whose main function calls RunHelper, such as
 	// this one's. It is executed for jobs with Umask, Nice, resource limits or
 	// another user; "" keeps those from being started.

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,9 +24,11 @@ import (
 
 // process is one run of a job: the leader of a session, and so of a group, of its own.
 type process struct {
-	asking  bool      // whether it is idle, and has not answered yet
-	asked   bool      // whether it is idle, and has not said no
-	retired bool      // it was idle, and has been killed for that
+	asking  bool   // whether it is idle, and has not answered yet
+	asked   bool   // whether it is idle, and has not said no
+	retired bool   // it was idle, and has been killed for that
+	turns   uint64 // of its tally, at the last look
+	idle    *time.Timer
 	cmd     *exec.Cmd // nil for one that an earlier daemon started
 	pid     int
 	handle  int                // pidfd, or -1

@@ -332,6 +332,7 @@ func (d *daemon) resume(j *job, r *jobRecord, held *handover.Held) {
 	} else {
 		j.log.Info("found running", "pid", j.proc.pid)
 		d.watchWayBack(j)
+		d.watchIdle(j)
 	}
 	d.carryOut(j, effects)
 	if s := j.machine.State(); j.proc == nil && (s == launch.Running || s == launch.Stopping || s == launch.Killing) {

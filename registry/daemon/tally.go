@@ -60,14 +60,20 @@ func (t *tally) variable(fd int) string {
 	return bootstrap.EnvTally + "=" + bootstrap.TallyName(fd, uint64(st.Dev), uint64(st.Ino))
 }
 
-// busy says whether transactions are open, or were when the process ended.
-func (t *tally) busy() bool {
+// read is whether transactions are open, or were when the process ended, and how
+// often it became busy: 0 for a process that does not count.
+func (t *tally) read() (busy bool, turns uint64) {
 	var b [bootstrap.TallySize]byte
 	if t == nil {
-		return false
+		return false, 0
 	}
 	if _, err := t.file.ReadAt(b[:], 0); err != nil {
-		return false
+		return false, 0
 	}
-	return binary.NativeEndian.Uint64(b[:])&^bootstrap.Ending != 0
+	return binary.NativeEndian.Uint64(b[:])&^bootstrap.Ending != 0, binary.NativeEndian.Uint64(b[8:])
+}
+
+func (t *tally) busy() bool {
+	busy, _ := t.read()
+	return busy
 }
