@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openxpc/openxpc/credentials"
 	"github.com/openxpc/openxpc/credentials/requirement"
 )
 
@@ -211,7 +212,7 @@ func checkName(what, s string, limit int) error {
 // hexadecimal digits of the SHA-256 of team, a zero byte and identifier.
 func MarkerName(team, identifier string) string {
 	sum := sha256.Sum256([]byte(team + "\x00" + identifier))
-	return "_xpc_" + hex.EncodeToString(sum[:8])
+	return credentials.MarkerPrefix + hex.EncodeToString(sum[:8])
 }
 
 // CDHash names a manifest in requirements and lists: the first 20 bytes of the SHA-256
