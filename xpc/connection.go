@@ -164,8 +164,9 @@ func NewConnectionFromListener(f *os.File, q *Queue) *Connection {
 
 // NewConnectionFromSocket makes an accepted peer of a connected socket that was
 // handed over: one of a pair, or accepted elsewhere. It takes ownership of f. The
-// other side dials, that is: says HELLO first. If f is no such socket the
-// connection is invalid from the start.
+// other side dials, that is: says HELLO first. A pair that this process made shows
+// nothing but this process; there the peer is who wrote HELLO, as soon as it has come.
+// If f is no such socket the connection is invalid from the start.
 func NewConnectionFromSocket(f *os.File, q *Queue) *Connection {
 	c := newAccepted(nil, q)
 	fd, err := takeFD(f)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"time"
 
@@ -30,6 +31,7 @@ type link struct {
 	// Guarded by c.mu.
 	started  bool // callers may read it themselves
 	greeted  bool // the other side's HELLO has come; written by Receive alone
+	paired   bool // this process made both ends: the socket says nothing of who is at the other
 	limits   hello
 	work     work
 	sent     uint64      // bytes of the frames appended
@@ -366,9 +368,11 @@ func (l *link) hello(f *transport.Frame) {
 	l.greeted, l.limits = true, h
 	l.notSilent()
 	c.agreeLimits()
-	if l.dials {
+	l.paired = !l.dials && c.peer.PID == os.Getpid() && f.Sender.PID != 0 && f.Sender.PID != c.peer.PID
+	if l.dials || l.paired {
 		c.peer = l.speaker(f)
-	} else {
+	}
+	if !l.dials {
 		l.append(helloFrame(c.limits))
 		c.after.flush = l
 	}
@@ -378,7 +382,7 @@ func (l *link) hello(f *transport.Frame) {
 	c.unlock()
 }
 
-// speaker is who wrote the listener's HELLO, or where the kernel attaches nothing
+// speaker is who wrote the other side's HELLO, or where the kernel attaches nothing
 // to a message, who listened last.
 func (l *link) speaker(f *transport.Frame) credentials.Credentials {
 	if f.Sender.PID == 0 {

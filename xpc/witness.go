@@ -132,7 +132,7 @@ func (w *witness) ask(a Attester) {
 // handle is a descriptor of the process, -1 where there is none.
 func (w *witness) handle() int {
 	fd := -1
-	if w.l.dials {
+	if w.l.dials || w.l.paired {
 		if w.who.PID > 0 {
 			fd, _ = credentials.ProcessPidfd(w.who.PID)
 		}
@@ -148,7 +148,7 @@ func (w *witness) handle() int {
 // label is what the security module calls the other side, which only this end of the
 // socket can ask.
 func (w *witness) label() (label string) {
-	if !w.l.dials {
+	if !w.l.dials && !w.l.paired {
 		w.l.conn.Socket(func(s int) (err error) {
 			label, err = credentials.SecurityLabel(s)
 			return err

@@ -178,8 +178,13 @@ func known(b *bool) Verdict {
 
 type assured Assurance
 
-func (a assured) eval(f *Facts) Verdict    { return verdict(f.Assurance >= Assurance(a)) }
-func (a assured) why(f *Facts) string      { return "it is " + f.Assurance.String() }
+func (a assured) eval(f *Facts) Verdict { return verdict(f.Assurance >= Assurance(a)) }
+func (a assured) why(f *Facts) string {
+	if f.Code == nil && f.Why != "" {
+		return "it is " + f.Assurance.String() + ": " + f.Why
+	}
+	return "it is " + f.Assurance.String()
+}
 func (a assured) write(b *strings.Builder) { b.WriteString("assurance " + Assurance(a).String()) }
 func (a assured) need(n *Needs)            { n.Assurance = true }
 

@@ -227,8 +227,7 @@ func (d *daemon) run(j *job) error {
 		return err
 	}
 	defer child.Close()
-	conn := xpc.NewConnectionFromSocket(own, d.queue)
-	conn.SetLimits(limits)
+	conn := d.bootstrapConnection(own)
 	p, err := d.spawn(j, child)
 	if err != nil {
 		d.closeWayBack(j)
@@ -247,6 +246,14 @@ func (d *daemon) run(j *job) error {
 	d.join(j.conn)
 	d.watchIdle(j)
 	return nil
+}
+
+// bootstrapConnection is the registry's end of a job's.
+func (d *daemon) bootstrapConnection(socket *os.File) *xpc.Connection {
+	conn := xpc.NewConnectionFromSocket(socket, d.queue)
+	conn.SetLimits(limits)
+	conn.SetAttester(attester{d})
+	return conn
 }
 
 // spawn makes the job's process, which is written down before and after.
@@ -302,8 +309,7 @@ func (d *daemon) watchWayBack(j *job) {
 }
 
 func (d *daemon) comeBack(j *job, socket *os.File) {
-	conn := xpc.NewConnectionFromSocket(socket, d.queue)
-	conn.SetLimits(limits)
+	conn := d.bootstrapConnection(socket)
 	if old := j.conn; old != nil {
 		d.leave(old)
 		d.endLater(old.conn)

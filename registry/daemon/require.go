@@ -6,17 +6,14 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/openxpc/openxpc/credentials"
 	"github.com/openxpc/openxpc/credentials/requirement"
 	"github.com/openxpc/openxpc/registry/internal/namespace"
 	"github.com/openxpc/openxpc/xpc"
 	"github.com/openxpc/openxpc/xpc/bootstrap"
 )
 
-// judgePatience bounds how long finding out who asks may take.
-const judgePatience = 15 * time.Second
+// judgePatience bounds how long finding out who asks may take: to look and to be answered, with room to say why not.
+const judgePatience = 25 * time.Second
 
 // attester lets the registry's own connections ask the registry without a socket.
 type attester struct{ d *daemon }
@@ -54,20 +51,13 @@ func (d *daemon) judge(r *call, name string, need *requirement.Requirement, carr
 		return err
 	}
 	r.m.Retain()
-	c := r.from
-	job, speaker := c.job != nil, c.speaker
 	d.asked.Add(1)
 	// Ends with the judgement, which has a time limit.
 	go func() {
 		defer d.asked.Done()
 		ctx, cancel := context.WithTimeout(d.life, judgePatience)
 		defer cancel()
-		var err error
-		if job {
-			err = d.matchJob(ctx, need, speaker)
-		} else {
-			err = p.MatchReceivedMessage(ctx, r.m)
-		}
+		err := p.MatchReceivedMessage(ctx, r.m)
 		d.queue.Async(func() { d.judged(r, name, need, err, carryOn) })
 	}()
 	return errLater
@@ -94,28 +84,4 @@ func (d *daemon) judged(r *call, name string, need *requirement.Requirement, err
 		fail(r.out, err)
 	}
 	r.send()
-}
-
-// matchJob is for a process that the registry started, whose socket the registry made:
-// it shows nothing of who is at its end, and there the writer of the message counts.
-func (d *daemon) matchJob(ctx context.Context, need *requirement.Requirement, who credentials.Credentials) error {
-	pidfd, err := credentials.ProcessPidfd(who.PID)
-	if err != nil {
-		return err
-	}
-	peer := d.identifier.Process(ctx, pidfd, who)
-	unix.Close(pidfd)
-	defer peer.Close()
-	f := peer.Facts
-	if needs := need.Needs(); needs.Code && !needs.Assurance {
-		floor := requirement.Image // as xpc.PeerRequirement has it
-		if d.uid == 0 {
-			floor = requirement.Granted
-		}
-		f = f.AtLeast(floor)
-	}
-	if v, m := need.Match(f); v != requirement.True {
-		return &xpc.PeerRequirementError{Mismatch: m}
-	}
-	return nil
 }
