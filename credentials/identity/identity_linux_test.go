@@ -27,7 +27,7 @@ func (v trusting) Verify(_ context.Context, image *os.File) (Program, error) {
 	if v.only != 0 && st.Ino != v.only {
 		return Program{}, errors.New("it has no signature")
 	}
-	return Program{Code: &requirement.Code{Identifier: "com.example.trusted", Flags: v.flags}, Marker: v.marker}, nil
+	return Program{Code: &requirement.Code{Identifier: "com.example.trusted", Flags: v.flags, Platform: true}, Marker: v.marker}, nil
 }
 
 func pair(t testing.TB) (int, int) {
@@ -117,16 +117,17 @@ func TestWithoutSignatures(t *testing.T) {
 func TestFailuresOnlyLower(t *testing.T) {
 	a, _ := pair(t)
 	needPins(t, a)
+	validated := trusting{flags: requirement.LibraryValidation} // which takes one step more
 	var steps []string
 	note := func(s string) error { steps = append(steps, s); return nil }
-	whole := identify(t, &Identifier{Verifier: trusting{}, before: note}, a).Facts
+	whole := identify(t, &Identifier{Verifier: validated, before: note}, a).Facts
 	if whole.Code == nil {
 		t.Fatalf("%+v", whole)
 	}
 	beside := map[string]bool{"cgroup": true, "host": true, "label": true, "place": true}
 	for _, at := range steps {
 		for _, errno := range []unix.Errno{unix.EINTR, unix.EMFILE, unix.ENOENT, unix.ESRCH, unix.EACCES, unix.ENOMEM, unix.EIO} {
-			i := &Identifier{Verifier: trusting{}, before: func(s string) error {
+			i := &Identifier{Verifier: validated, before: func(s string) error {
 				if s == at {
 					return errno
 				}

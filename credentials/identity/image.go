@@ -36,6 +36,9 @@ func (i *Identifier) image(ctx context.Context, f *requirement.Facts, pin *crede
 	if program.Code == nil {
 		return nil, none, errors.New("its signature says nothing")
 	}
+	if err := i.libraries(ctx, program.Code, exe, pin); err != nil {
+		return nil, none, err
+	}
 	level := requirement.Granted
 	if notGranted := i.granted(program.Marker, pin); notGranted != nil {
 		level = requirement.Image

@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"context"
 	"os"
 
 	"github.com/openxpc/openxpc/credentials"
@@ -18,6 +19,10 @@ func openAt(int, string) (*os.File, error) { return nil, credentials.ErrUnsuppor
 func (*Identifier) ownNamespace(*credentials.Pin) error { return credentials.ErrUnsupported }
 
 func (*Identifier) preloaded(*credentials.Pin) error { return credentials.ErrUnsupported }
+
+func (*Identifier) libraries(context.Context, *requirement.Code, *os.File, *credentials.Pin) error {
+	return credentials.ErrUnsupported
+}
 
 func (*Identifier) status(*credentials.Pin) (*status, error) { return nil, credentials.ErrUnsupported }
 

@@ -130,7 +130,8 @@ type CodeFlags uint32
 const (
 	// Hardened: without the assurance Granted the signature counts for nothing.
 	Hardened CodeFlags = 1 << iota
-	// LibraryValidation: the program loads signed libraries only.
+	// LibraryValidation: the signature counts for nothing in a process that executes code
+	// of others than the program's team and the platform.
 	LibraryValidation
 	// GetTaskAllow: others may trace it.
 	GetTaskAllow
