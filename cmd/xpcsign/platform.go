@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +23,7 @@ func (t *tool) trustPackageCommand() *cobra.Command {
 		Long: `trust-package adds a package's programs to the trust cache: they count as the
 system's own. It is for the hooks of a package manager, as root. A program that has no
 signature gets one ad hoc. "-" reads the paths from the standard input; of these,
-what is no compiled program is left out. All must belong to root, on paths that only
+what is neither a compiled program nor a library is left out. All must belong to root, on paths that only
 root can change.
 
 The package's list, NAME.list, is replaced; --remove takes it away.`,
@@ -82,7 +83,7 @@ func (p *packager) pack(paths []string, list string) error {
 	}
 	n := 0
 	for _, path := range paths {
-		if info, err := os.Stat(path); lenient && (err != nil || !isExecutable(info) || isScript(path)) {
+		if info, err := os.Stat(path); lenient && (err != nil || !info.Mode().IsRegular() || !isExecutable(info) && !isLibrary(path) || isScript(path)) {
 			continue
 		}
 		if err := p.add(path); err != nil {
@@ -100,15 +101,22 @@ func (p *packager) pack(paths []string, list string) error {
 	return nil
 }
 
-func isScript(path string) bool {
+// isLibrary: many are not executable.
+func isLibrary(path string) bool {
+	return (strings.HasSuffix(path, ".so") || strings.Contains(filepath.Base(path), ".so.")) && begins(path, "\x7fELF")
+}
+
+func isScript(path string) bool { return begins(path, "#!") }
+
+func begins(path, with string) bool {
 	f, err := os.Open(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	begin := make([]byte, 2)
+	begin := make([]byte, len(with))
 	n, _ := f.ReadAt(begin, 0)
-	return string(begin[:n]) == "#!"
+	return string(begin[:n]) == with
 }
 
 // add puts a program on the list. Who could change it meanwhile could put anything on.
@@ -140,7 +148,7 @@ func (p *packager) signature(path string, file codesign.File) (*codesign.Envelop
 		}
 	}
 	m := &codesign.Manifest{
-		Identifier: p.prefix + filepath.Base(path), Created: now(),
+		Identifier: p.prefix + strings.ReplaceAll(filepath.Base(path), "+", "_"), Created: now(), // g++, libstdc++.so.6
 		Files: []codesign.File{file}, Entitlements: p.entitlements,
 	}
 	e, err := codesign.Sign(m, nil, nil)

@@ -68,7 +68,7 @@ or a requirement not met, 64 usage, 65 a file or a requirement that cannot be re
 	f.BoolVarP(&t.quiet, "quiet", "q", false, "print nothing but errors")
 	c.AddCommand(
 		t.keygenCommand(), t.signCommand(), t.verifyCommand(), t.displayCommand(), t.requirementCommand(),
-		t.installCommand(), t.trustCommand(), t.trustPackageCommand(), t.doctorCommand(),
+		t.installCommand(), t.trustCommand(), t.denyCommand(), t.trustPackageCommand(), t.doctorCommand(),
 	)
 	return c
 }

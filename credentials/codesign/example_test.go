@@ -150,6 +150,15 @@ func ExamplePlace() {
 	// /etc/xpc/deny
 }
 
+func ExampleDenied() {
+	list, err := codesign.ParseDenyList("deny", []byte("team EXAMPLE123 # lost its key\n"))
+	fmt.Println(list, err)
+	fmt.Println(codesign.Denied{Kind: "cdhash", Value: "2d71"}.Check())
+	// Output:
+	// [team EXAMPLE123 # lost its key] <nil>
+	// "2d71" is not 40 hexadecimal digits in lower case
+}
+
 func ExampleTrust() {
 	t := codesign.LoadTrust([]codesign.Place{{Trust: "/nonexistent"}})
 	fmt.Println(t.Anchors, t.Problems, t.Broken)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -112,7 +111,7 @@ func (l *loader) denied(p Place) error {
 		return nil
 	}
 	if err == nil {
-		err = l.t.deny.add(p.Deny, b, "cdhash", "digest", "key", "team")
+		err = l.t.deny.add(p.Deny, b, deniedKinds...)
 	}
 	if err != nil {
 		fmt.Fprintf(&l.all, "\x00broken %v", err)
@@ -126,51 +125,6 @@ func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return !errors.Is(err, fs.ErrNotExist)
 }
-
-// items are a deny list, or a list of the trust cache: lines of a kind and a value, as
-//
-//	cdhash 2d711642b726b04401627ca9fbac32f5c8530fb1 # com.example.tool
-//
-// The kinds are cdhash (a signature), digest (a program, whoever signed it), key (the
-// SHA-256 of a certificate's public key) and team; a trust cache has cdhash alone. The
-// zero value is empty.
-type items map[string]bool
-
-var listBytes = map[string]int{"cdhash": 20, "digest": 32, "key": 32}
-
-func (l items) add(name string, b []byte, kinds ...string) error {
-	for n, line := range strings.Split(string(b), "\n") {
-		line, _, _ = strings.Cut(line, "#")
-		words := strings.Fields(line)
-		if len(words) == 0 {
-			continue
-		}
-		if err := checkItem(words, kinds); err != nil {
-			return fmt.Errorf("%s:%d: %w", name, n+1, err)
-		}
-		l[words[0]+" "+words[1]] = true
-	}
-	return nil
-}
-
-func checkItem(words, kinds []string) error {
-	known := strings.Contains(" "+strings.Join(kinds, " ")+" ", " "+words[0]+" ")
-	switch {
-	case !known:
-		return fmt.Errorf("unknown kind %q: there are %s", words[0], strings.Join(kinds, ", "))
-	case len(words) != 2:
-		return fmt.Errorf("a line is a kind and a value, not %d words", len(words))
-	case words[0] == "team":
-		return CheckTeam(words[1])
-	}
-	b, err := hex.DecodeString(words[1])
-	if err != nil || len(b) != listBytes[words[0]] || strings.ToLower(words[1]) != words[1] {
-		return fmt.Errorf("%q is not %d hexadecimal digits in lower case", words[1], 2*listBytes[words[0]])
-	}
-	return nil
-}
-
-func (l items) has(kind string, value []byte) bool { return l[kind+" "+hex.EncodeToString(value)] }
 
 // KeyHash is how a deny list names a certificate's public key. (Its serial number and
 // the hash of the whole certificate would not do: who has the key can have another
