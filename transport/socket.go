@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,6 +36,7 @@ type socket struct {
 	conn  *Conn
 	entry pollEntry
 	timed bool // a blocking write is bounded; the writer's
+	spin  spin
 }
 
 // NewSocket makes a Conn of a connected Unix stream socket. It takes ownership
@@ -70,8 +72,13 @@ func (s *socket) recv(b []byte, in *incoming, wait bool) (int, error) {
 	if !wait {
 		return s.receive(b, in, false)
 	}
+	if n, err := s.receiveSoon(b, in); err != errAgain {
+		return n, err
+	}
 	wait = blockingReaders.Add(1) <= maxBlockingReaders
+	from := time.Since(began)
 	n, err := s.receive(b, in, wait)
+	s.spin.waited(time.Since(began) - from)
 	blockingReaders.Add(-1)
 	return n, err
 }

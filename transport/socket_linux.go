@@ -41,7 +41,13 @@ func (s *socket) receive(b []byte, in *incoming, wait bool) (int, error) {
 	defer in.sys.forget()
 	for {
 		h.SetControllen(len(in.control))
-		n, _, errno := syscall.Syscall(unix.SYS_RECVMSG, uintptr(s.fd), uintptr(unsafe.Pointer(h)), uintptr(flags))
+		var n uintptr
+		var errno syscall.Errno
+		if wait || len(b) > bufferSize {
+			n, _, errno = syscall.Syscall(unix.SYS_RECVMSG, uintptr(s.fd), uintptr(unsafe.Pointer(h)), uintptr(flags))
+		} else { // short, and it never waits: the scheduler need not be told
+			n, _, errno = syscall.RawSyscall(unix.SYS_RECVMSG, uintptr(s.fd), uintptr(unsafe.Pointer(h)), uintptr(flags))
+		}
 		switch {
 		case errno == unix.EINTR:
 			continue

@@ -44,7 +44,7 @@ func tables(r *results) string {
 	b.WriteString(section(r, "Round trips", "Medians of the rounds, and in brackets their 10th and 90th percentile. p99 is of single calls.", roundTripColumns))
 	b.WriteString(section(r, "Many at once", "64 B calls or messages per second over one connection; large echoes in bytes per second, counted once for both ways.", rateColumns))
 	b.WriteString(section(r, "Connections", "", connectColumns))
-	b.WriteString(section(r, "What a call costs", "Processor time and sleeps (voluntary context switches) are those of all processes together, daemons included. System calls are strace's count. It slows the processes down, and the Go runtime's own nanosleep, futex and epoll_pwait are many more than without it; sleeps are counted without it. Allocations are for one 64 B call, and for OpenXPC for a dictionary of 8 fields.", costColumns))
+	b.WriteString(section(r, "What a call costs", "Processor time and sleeps (voluntary context switches) are those of all processes together, daemons included. System calls are strace's count. It slows the processes down, and the Go runtime's own nanosleep, futex and epoll_pwait are many more than without it; sleeps are counted without it. On the socket those count that moved bytes; a reader of OpenXPC's looks for a short while before it sleeps, and what it asks in vain is among all calls. Allocations are for one 64 B call, and for OpenXPC for a dictionary of 8 fields.", costColumns))
 	b.WriteString(budget(r))
 	b.WriteString(launchText(r))
 	b.WriteString(scaleText(r))
@@ -96,7 +96,7 @@ var connectColumns = []column{
 var costColumns = []column{
 	{"processor time", timeCell(wRTT, cpu)},
 	{"sleeps", func(r *results, s string) string { return plain(r.spread(wRTT, s, switches).Median) }},
-	{"on the socket: system calls, client", func(r *results, s string) string { return plain(r.Traces[s].Client.moving()) }},
+	{"moved bytes: system calls, client", func(r *results, s string) string { return plain(r.Traces[s].Client.moving()) }},
 	{"server", func(r *results, s string) string { return plain(r.Traces[s].Server.moving()) }},
 	{"all, client", func(r *results, s string) string { return traceCell(r, s, func(t traces) traced { return t.Client }) }},
 	{"server", func(r *results, s string) string { return traceCell(r, s, func(t traces) traced { return t.Server }) }},

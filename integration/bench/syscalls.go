@@ -37,12 +37,19 @@ func (t traced) String() string {
 // takes the thread for blocked and starts another.
 func (t traced) moving() (sum float64) {
 	for name, n := range t.Calls {
-		switch strings.TrimRight(name, "0123456789") {
-		case "read", "write", "readv", "writev", "pread", "pwrite", "recvfrom", "recvmsg", "sendto", "sendmsg", "recvmmsg", "sendmmsg":
+		if moves(name) {
 			sum += n
 		}
 	}
 	return sum
+}
+
+func moves(name string) bool {
+	switch strings.TrimRight(name, "0123456789") {
+	case "read", "write", "readv", "writev", "pread", "pwrite", "recvfrom", "recvmsg", "sendto", "sendmsg", "recvmmsg", "sendmmsg":
+		return true
+	}
+	return false
 }
 
 // tracer is an strace that counts.
@@ -86,8 +93,12 @@ func (t *tracer) detach() (map[string]int, error) {
 	return parseTrace(string(text)), nil
 }
 
+// inVain marks calls that failed: a reader looked for bytes that had not come yet.
+const inVain = " in vain"
+
 // parseTrace reads strace's summary: lines that begin with a number, whose
-// fourth field is the count and whose last is the name.
+// fourth field is the count, whose last is the name, and which may have the number
+// of those that failed in between.
 func parseTrace(text string) map[string]int {
 	counts := map[string]int{}
 	for line := range strings.Lines(text) {
@@ -98,9 +109,16 @@ func parseTrace(text string) map[string]int {
 		if _, err := strconv.ParseFloat(f[0], 64); err != nil {
 			continue
 		}
-		if n, err := strconv.Atoi(f[3]); err == nil {
-			counts[f[len(f)-1]] += n
+		n, err := strconv.Atoi(f[3])
+		if err != nil {
+			continue
 		}
+		name := f[len(f)-1]
+		if failed, err := strconv.Atoi(f[4]); err == nil && len(f) == 6 && moves(name) {
+			counts[name+inVain] += failed
+			n -= failed
+		}
+		counts[name] += n
 	}
 	return counts
 }
