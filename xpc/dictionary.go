@@ -23,7 +23,7 @@ import (
 // itself (R163).
 type Dictionary struct {
 	entries []entry
-	slots   []int32 // index of the entries when there are many; see find
+	slots   *[]int32 // index of the entries when there are many; see find
 	changes uint32
 	kin     kin
 	in      *incoming // nil for a dictionary that did not come as a message
@@ -152,10 +152,10 @@ func (d *Dictionary) indexLast() {
 	n := len(d.entries)
 	switch {
 	case d.slots == nil && n <= fewEntries:
-	case 2*n > len(d.slots):
+	case d.slots == nil || 2*n > len(*d.slots):
 		d.reindex(2 * n)
 	default:
-		d.slots[d.probe(d.entries[n-1].key)] = int32(n)
+		(*d.slots)[d.probe(d.entries[n-1].key)] = int32(n)
 	}
 }
 
@@ -165,7 +165,7 @@ func (d *Dictionary) find(key string) int {
 		return -1
 	}
 	if d.slots != nil {
-		return int(d.slots[d.probe(key)]) - 1
+		return int((*d.slots)[d.probe(key)]) - 1
 	}
 	for i := range d.entries {
 		if d.entries[i].key == key {
@@ -179,9 +179,10 @@ func (d *Dictionary) find(key string) int {
 // an entry's place plus one; zero is free. The seed of the hash is the
 // process's own, so no peer can choose keys that collide.
 func (d *Dictionary) probe(key string) int {
-	mask := len(d.slots) - 1
+	slots := *d.slots
+	mask := len(slots) - 1
 	i := int(maphash.String(hashSeed, key)) & mask
-	for d.slots[i] != 0 && d.entries[d.slots[i]-1].key != key {
+	for slots[i] != 0 && d.entries[slots[i]-1].key != key {
 		i = (i + 1) & mask
 	}
 	return i
@@ -198,9 +199,10 @@ func (d *Dictionary) reindex(n int) {
 	for size < 2*n {
 		size *= 2
 	}
-	d.slots = make([]int32, size)
+	slots := make([]int32, size)
+	d.slots = &slots
 	for i := range d.entries {
-		d.slots[d.probe(d.entries[i].key)] = int32(i + 1)
+		slots[d.probe(d.entries[i].key)] = int32(i + 1)
 	}
 }
 

@@ -23,10 +23,11 @@ type link struct {
 	dials bool    // this side dialed and has said HELLO
 	own   *Limits // what this side accepts on this socket
 
-	// Of Receive alone: bytes of the frames that came, who wrote the first, and whether all.
+	// Of Receive alone: bytes of the frames that came, who wrote the first, and whether all; who wrote the last.
 	received uint64
 	writer   int
 	mixed    bool
+	sender   *credentials.Credentials // of the last frame
 
 	// Guarded by c.mu.
 	started  bool // callers may read it themselves
@@ -408,11 +409,21 @@ func (l *link) refused(f *transport.Frame) {
 	c.unlock()
 }
 
+// shared gives who sent a frame in memory that all frames of the same sender share;
+// the reading role's.
+func (l *link) shared(sender credentials.Credentials) *credentials.Credentials {
+	if l.sender == nil || *l.sender != sender {
+		own := sender
+		l.sender = &own
+	}
+	return l.sender
+}
+
 // decode makes an object of a message's or a reply's frame.
 func (l *link) decode(f *transport.Frame) (*receivedMessage, error) {
 	m := newReceived(l.c, l.epoch, wire.EntriesHint(f.Body))
 	m.from.link, m.from.id = l, f.ID
-	m.from.sender = f.Sender
+	m.from.sender = l.shared(f.Sender)
 	fds, cost, err := decodeCounted(&m.Dictionary, ownedBody(f), f.Files, l.own)
 	m.from.size = messageCost + len(f.Body) + cost
 	m.from.fds = fds

@@ -12,26 +12,25 @@ import (
 // sender is still owed. One obligation lives in it: a request that expects a
 // reply is answered, passed on to a reply object, or reported as dropped (R149).
 type incoming struct {
-	c      *Connection
-	epoch  lifecycle.Epoch
-	id     uint64 // the sender's number
-	sender credentials.Credentials
-	fds    []*FD
-	size   int
-	link   *link // of a received message
+	c       *Connection
+	link    *link // of a received message
+	id      uint64
+	sender  *credentials.Credentials // of a received message
+	fds     []*FD
+	refusal error // why the connection's requirement is not met, once judged
+	size    int
+	epoch   lifecycle.Epoch
+	judged  bool // it is known whether the connection's requirement is met
 
-	judged  bool  // it is known whether the connection's requirement is met:
-	refusal error // if not, why
-
-	mu       sync.Mutex // guards the rest
-	owes     bool       // a reply is expected and no reply object was made
-	retains  int
+	owes     bool // this and what follows are guarded by mu. A reply is expected and no reply object was made
 	returned bool // the handler has returned
 	released bool
+	sending  bool // this reply was claimed by its sender and has not left yet
+	isReply  bool // this ties a reply object to its request
+	counts   bool // a transaction is open for it
+	retains  int
+	mu       sync.Mutex
 	reply    *Dictionary // made while the handler runs
-	sending  bool        // this reply was claimed by its sender and has not left yet
-	isReply  bool        // this ties a reply object to its request
-	counts   bool        // a transaction is open for it
 	cleanup  runtime.Cleanup
 }
 
@@ -140,7 +139,7 @@ func (d *Dictionary) Sender() credentials.Credentials {
 	if d == nil || d.in == nil || d.in.isReply || d.in.sender.PID == 0 {
 		return credentials.Unknown()
 	}
-	return d.in.sender
+	return *d.in.sender
 }
 
 // Retain keeps a received message beyond the return of its handler (xpc_retain,

@@ -179,7 +179,7 @@ func (p *PeerRequirement) MatchReceivedMessage(ctx context.Context, m *Dictionar
 	who := c.peer
 	if in.sender.PID != 0 && in.sender.PID != who.PID {
 		c.mu.Unlock()
-		return p.judge(&requirement.Facts{Credentials: in.sender,
+		return p.judge(&requirement.Facts{Credentials: *in.sender,
 			Why: fmt.Sprintf("process %d wrote it, and process %d is the other side", in.sender.PID, who.PID)})
 	}
 	if p.needs.CredentialsOnly() {

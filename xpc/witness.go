@@ -432,7 +432,7 @@ func (in *incoming) unfit() error {
 	case g == nil:
 		return nil
 	case !settled:
-		return g.need.judge(&requirement.Facts{Credentials: in.sender, Why: "the connection ended before it was known"})
+		return g.need.judge(&requirement.Facts{Credentials: *in.sender, Why: "the connection ended before it was known"})
 	case err == nil && att != nil && att.Slow:
 		return w.recheck(att)
 	}
