@@ -25,6 +25,24 @@ func LoadTrusted(path string, uid int) (*Job, error) {
 	return ParseJob(path, data)
 }
 
+// CheckTrust is what LoadTrusted demands of a file and of where it is, without reading
+// it: an error that wraps ErrUntrusted, and says what to do, if somebody else could
+// change it.
+func CheckTrust(path string, uid int) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	if err := checkPlace(path, uid); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return checkEntry(path, info, uid)
+}
+
 func readTrusted(path string, uid int) ([]byte, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -61,12 +79,12 @@ func checkFolders(dir string, uid int) error {
 		if err != nil {
 			return err
 		}
-		if err := checkOwner("folder "+dir, info, uid); err != nil {
+		if err := checkOwner("folder ", dir, info, uid); err != nil {
 			return err
 		}
 		// In a sticky folder nobody can replace what is another's.
 		if info.Mode()&fs.ModeSticky == 0 && info.Mode().Perm()&writers != 0 {
-			return openToOthers("folder "+dir, dir, info)
+			return openToOthers("folder ", dir, info)
 		}
 		if dir == "/" {
 			return nil
@@ -76,26 +94,26 @@ func checkFolders(dir string, uid int) error {
 }
 
 func checkEntry(path string, info fs.FileInfo, uid int) error {
-	if err := checkOwner(path, info, uid); err != nil {
+	if err := checkOwner("", path, info, uid); err != nil {
 		return err
 	}
 	if info.Mode().Perm()&0o022 != 0 {
-		return openToOthers(path, path, info)
+		return openToOthers("", path, info)
 	}
 	return nil
 }
 
-func checkOwner(what string, info fs.FileInfo, uid int) error {
+func checkOwner(kind, path string, info fs.FileInfo, uid int) error {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return fmt.Errorf("%w: %s has no owner", ErrUntrusted, what)
+		return fmt.Errorf("%w: %s%s has no owner", ErrUntrusted, kind, path)
 	}
 	if owner := int(st.Uid); owner != 0 && owner != uid {
-		return fmt.Errorf("%w: %s belongs to user %d; it must be root's or user %d's", ErrUntrusted, what, owner, uid)
+		return fmt.Errorf("%w: %s%s belongs to user %d, not to root or user %d; chown %d %s", ErrUntrusted, kind, path, owner, uid, uid, path)
 	}
 	return nil
 }
 
-func openToOthers(what, path string, info fs.FileInfo) error {
-	return fmt.Errorf("%w: %s can be written by others (mode %04o); chmod go-w %s", ErrUntrusted, what, info.Mode().Perm(), path)
+func openToOthers(kind, path string, info fs.FileInfo) error {
+	return fmt.Errorf("%w: %s%s can be written by others (mode %04o); chmod go-w %s", ErrUntrusted, kind, path, info.Mode().Perm(), path)
 }

@@ -46,7 +46,11 @@ func TestLoadTrusted(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "jobs")
 		must(t, os.Mkdir(dir, 0o755))
 		write(t, filepath.Join(dir, "job.json"), `{"Label": "a", "Program": "/p"}`)
-		job, err := LoadTrusted(tt.make(dir), uid)
+		path := tt.make(dir)
+		job, err := LoadTrusted(path, uid)
+		if checked := CheckTrust(path, uid); errors.Is(err, ErrUntrusted) != errors.Is(checked, ErrUntrusted) {
+			t.Errorf("%s: to load it is %v, to check it %v", tt.why, err, checked)
+		}
 		switch {
 		case tt.want == "" && (err != nil || job.Label != "a"):
 			t.Errorf("%s: got %v, %v, want the job", tt.why, job, err)
@@ -60,7 +64,7 @@ func TestLoadTrusted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "job.json")
 	write(t, path, `{"Label": "a", "Program": "/p"}`)
 	must(t, os.Chown(path, 65534, -1))
-	if _, err := LoadTrusted(path, 0); !errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), "belongs to user 65534") {
+	if _, err := LoadTrusted(path, 0); !errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), "belongs to user 65534, not to root or user 0; chown 0 "+path) {
 		t.Errorf("a stranger's file in root's registry: got %v", err)
 	}
 }

@@ -25,8 +25,8 @@ func remarks(file string) registry.Findings {
 		return nil
 	}
 	var found registry.Findings
-	if text := tooOpen(file, "xpcd --jobs-dir refuses the file"); text != "" {
-		found = append(found, registry.Finding{Line: 1, Column: 1, Severity: registry.Warning, Text: text})
+	if err := registry.CheckTrust(file, os.Geteuid()); err != nil {
+		found = append(found, registry.Finding{Line: 1, Column: 1, Severity: registry.Warning, Text: fmt.Sprintf("your registry refuses the file: %v", err)})
 	}
 	for _, p := range namedPaths(data) {
 		severity, text := registry.Error, ""
@@ -66,7 +66,7 @@ func programRemark(file string, p namedPath) (registry.Severity, string) {
 	case info.Mode().Perm()&0o111 == 0:
 		return registry.Error, fmt.Sprintf("program %q is not executable (mode %04o): chmod +x %s", path, info.Mode().Perm(), path)
 	}
-	return registry.Warning, tooOpen(path, "who can write to it decides what runs")
+	return registry.Warning, tooOpen(path)
 }
 
 func relativeNote(path string) string {
@@ -88,10 +88,10 @@ func folderRemark(path string) string {
 }
 
 // tooOpen says who else can write to a file or exchange it, and what to do.
-func tooOpen(path, consequence string) string {
+func tooOpen(path string) string {
 	const others = 0o022
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&others != 0 {
-		return fmt.Sprintf("others can write to %s (mode %04o), %s: chmod go-w %s", path, info.Mode().Perm(), consequence, path)
+		return fmt.Sprintf("others can write to %s (mode %04o), who can write to it decides what runs: chmod go-w %s", path, info.Mode().Perm(), path)
 	}
 	dir := filepath.Dir(path)
 	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&others != 0 && info.Mode()&fs.ModeSticky == 0 {

@@ -17,8 +17,10 @@ func (t *tool) validateCommand() *cobra.Command {
 		Long: `validate prints everything there is to say about each job file, a line each:
 file:line:column: error or warning: text. It needs no registry. An error is
 what keeps the job from being loaded or from running: a program that is missing
-or not executable is one too. A warning is what has no effect, or what others
-can write to. The exit code is 65 if a file has errors; warnings leave it 0.`,
+or not executable is one too. A warning is what has no effect, a program that
+others can write to, or that your registry refuses the file because somebody
+else could change it; the line says what to do. The exit code is 65 if a file
+has errors; warnings leave it 0.`,
 		Example:           `  xpcctl validate *.plist`,
 		Args:              noEmpty(atLeast(1)),
 		ValidArgsFunction: jobFiles,
