@@ -7,18 +7,39 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/openxpc/openxpc/integration/leaktest"
+	"github.com/openxpc/openxpc/xpc"
 	"github.com/openxpc/openxpc/xpc/bootstrap"
 )
 
 // TestMain makes xpcctl a command of the scripts, builds the xpcd that they
 // need, and counts goroutines and descriptors afterwards.
 func TestMain(m *testing.M) {
-	testscript.Main(counted{m}, map[string]func(){"xpcctl": main})
+	testscript.Main(counted{m}, map[string]func(){"xpcctl": main, "ownclient": ownClient})
+}
+
+// ownClient calls com.example.own, which is its program's own service, and then runs a
+// command, whose environment has its pid in CLIENT.
+func ownClient() {
+	c := xpc.NewConnection("com.example.own", nil)
+	c.SetEventHandler(func(xpc.Object) {})
+	c.Activate()
+	_, err := c.SendMessageWithReplySync(context.Background(), xpc.NewDictionary())
+	if err == nil {
+		command := exec.Command(os.Args[1], os.Args[2:]...)
+		command.Env = append(os.Environ(), fmt.Sprint("CLIENT=", os.Getpid()))
+		command.Stdout, command.Stderr = os.Stdout, os.Stderr
+		err = command.Run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 type counted struct{ m *testing.M }
@@ -67,9 +88,14 @@ func TestScripts(t *testing.T) {
 			env.Defer(reg.stop)
 			env.Setenv(bootstrap.EnvRegistry, reg.socket)
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each process otherwise
-			xpcctl, err := exec.LookPath("xpcctl")
-			env.Setenv("XPCCTL", xpcctl)
-			return err
+			for _, name := range []string{"xpcctl", "ownclient"} {
+				path, err := exec.LookPath(name)
+				if err != nil {
+					return err
+				}
+				env.Setenv(strings.ToUpper(name), path)
+			}
+			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"fill": func(ts *testscript.TestScript, _ bool, args []string) {

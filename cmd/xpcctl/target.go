@@ -19,7 +19,8 @@ const targetHelp = `
 
 TARGET is a label, or one of the names that a job declares, looked for in the
 nearest registry and then in the system's; or, as launchctl has it, system/LABEL,
-user/UID/LABEL, gui/UID/LABEL (the same here) or pid/PID.`
+user/UID/LABEL, gui/UID/LABEL (the same here), pid/PID for the job that runs as
+that process, or pid/PID/NAME for the service that it has of its own.`
 
 // target is what a command is about: a domain, a job in one, or a job in
 // whichever domain has it.
@@ -38,6 +39,9 @@ func parseTarget(c *cobra.Command, text string) (target, error) {
 		return target{text: text, domain: "system", name: rest}, nil
 	case head == "user" || head == "gui" || head == "pid":
 		number, name, _ := strings.Cut(rest, "/")
+		if head == "pid" {
+			number, _, _ = strings.Cut(number, ".") // behind the point is one of the process's connections
+		}
 		id, err := strconv.ParseUint(number, 10, 31)
 		if err != nil {
 			return target{}, usageOf(c, fmt.Sprintf("target %q: %s/ wants a number", text, head))
@@ -175,11 +179,8 @@ func (g target) describe(ctx context.Context, conn *xpc.Connection) (*xpc.Dictio
 	label := g.name
 	if g.domain == "pid" {
 		var err error
-		if label, err = labelOfPID(ctx, conn, g.id); err != nil {
+		if label, err = g.inProcess(ctx, conn); err != nil {
 			return nil, err
-		}
-		if label == "" || g.name != "" && g.name != label {
-			return nil, &registryError{bootstrap.UnknownService, fmt.Sprintf("%q: no such job has the process %d", g.text, g.id)}
 		}
 	}
 	reply, err := askOn(ctx, conn, request(bootstrap.OpPrint, bootstrap.KeyLabel, label))
@@ -203,18 +204,29 @@ func (g target) describe(ctx context.Context, conn *xpc.Connection) (*xpc.Dictio
 	return job, nil
 }
 
-// labelOfPID is the label of the job whose process it is, or "".
-func labelOfPID(ctx context.Context, conn *xpc.Connection, pid int) (string, error) {
+// inProcess is the label of the service that the process has of its own, or of the
+// job whose process it is.
+func (g target) inProcess(ctx context.Context, conn *xpc.Connection) (string, error) {
 	reply, err := askOn(ctx, conn, request(bootstrap.OpList))
 	if err != nil {
 		return "", err
 	}
+	found, hint := "", ""
 	for job := range dictionaries(reply.GetArray(bootstrap.KeyJobs)) {
-		if job.GetInt64(bootstrap.KeyPID) == int64(pid) {
-			return job.GetString(bootstrap.KeyLabel), nil
+		label := job.GetString(bootstrap.KeyLabel)
+		switch {
+		case label == g.text:
+			return label, nil
+		case job.GetInt64(bootstrap.KeyPID) == int64(g.id) && (g.name == "" || g.name == label):
+			found = label
+		case g.name == "" && strings.HasPrefix(label, fmt.Sprintf("pid/%d/", g.id)):
+			hint += "; a service of its own is " + label
 		}
 	}
-	return "", nil
+	if found == "" {
+		return "", &registryError{bootstrap.UnknownService, fmt.Sprintf("%q: no such job has the process %d%s", g.text, g.id, hint)}
+	}
+	return found, nil
 }
 
 // onJob runs a request about one loaded job; add gives it more keys, and may be nil.
