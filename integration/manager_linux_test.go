@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"syscall"
@@ -116,4 +117,44 @@ func TestManager_NoMemory(t *testing.T) {
 	again.wants("likewise", interrupted)
 	again.wants("the name is gone", invalid)
 	first.wants("for both", invalid)
+}
+
+// A service manager that has no room for more is not asked to keep more, if it has
+// told how much it takes, and either way the log says what is not kept. Nothing that
+// goes on by itself is lost with it: a running service takes its name's new socket.
+func TestManager_Full(t *testing.T) {
+	const most = 11 // the journals, the lock, the door, and what a running service has
+	for _, tt := range []struct {
+		what string
+		env  []string
+	}{{"it tells (systemd 254)", []string{fmt.Sprintf("FDSTORE=%d", most)}}, {"it does not", nil}} {
+		t.Run(tt.what, func(t *testing.T) {
+			others := job{label: "others", helper: serviceHelper}
+			for i := range 5 {
+				others.names = append(others.names, fmt.Sprintf("com.example.other%d", i))
+			}
+			s := superviseLater(t, theService, others)
+			s.most, s.env = most, append(s.env, tt.env...)
+			s.start()
+			c := s.to(serviceName)
+			pid := c.pid("it runs")
+			for _, name := range others.names {
+				s.tool(bootstrap.OpLookUp, bootstrap.KeyName, name)
+			}
+			if tt.env != nil {
+				s.dies("told at once", "keeps no more descriptors")
+			}
+			s.restart()
+			s.dies("told when it is found out", "has not kept all sockets")
+			if got := c.pid("the connection goes on"); got != pid {
+				t.Errorf("the process %d answers, want %d", got, pid)
+			}
+			if got := s.to(serviceName).pid("a new client"); got != pid {
+				t.Errorf("a new client is answered by %d, want %d", got, pid)
+			}
+			for _, name := range others.names {
+				s.tool(bootstrap.OpLookUp, bootstrap.KeyName, name)
+			}
+		})
+	}
 }

@@ -30,6 +30,7 @@ type supervisor struct {
 
 	mu       sync.Mutex // guards the rest
 	kept     map[string][]*os.File
+	most     int // descriptors that are kept, 0 for all; what comes beyond is dropped without a word
 	messages int
 	killAt   int // the message after which xpcd is killed, 0 for none
 	killed   chan struct{}
@@ -93,7 +94,13 @@ func (s *supervisor) take(text string, files []*os.File) {
 	name, _, _ = strings.Cut(name, "\n")
 	switch {
 	case strings.HasPrefix(text, "FDSTORE=1\n"):
-		s.kept[name] = append(s.kept[name], files...)
+		for _, f := range files {
+			if s.most > 0 && s.count() >= s.most {
+				f.Close()
+				continue
+			}
+			s.kept[name] = append(s.kept[name], f)
+		}
 	case strings.HasPrefix(text, "FDSTOREREMOVE=1\n"):
 		for _, f := range s.kept[name] {
 			f.Close()
@@ -106,6 +113,13 @@ func (s *supervisor) take(text string, files []*os.File) {
 		s.registry.Process.Kill()
 		s.killed <- struct{}{}
 	}
+}
+
+func (s *supervisor) count() (n int) {
+	for _, files := range s.kept {
+		n += len(files)
+	}
+	return n
 }
 
 // start starts xpcd with what is kept, and waits until it is ready. One that was killed before is started again.

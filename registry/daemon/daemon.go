@@ -48,6 +48,7 @@ type daemon struct {
 	seen     []string        // labels of the jobs that an earlier daemon was started with
 	absent   map[string]*absence
 	lastKept uint64
+	lost     int // sockets that an earlier daemon had and that did not come
 
 	pins    int // of all clients
 	attests int // of all clients, under way

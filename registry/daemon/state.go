@@ -205,6 +205,9 @@ func (d *daemon) restore(held *handover.Held) error {
 		time.AfterFunc(absentPatience, func() { d.queue.Async(d.giveUpAbsent) })
 	}
 	d.log.Info("restored", "jobs", len(d.jobs), "names", len(d.sockets))
+	if d.lost > 0 {
+		d.log.Error("the service manager has not kept all sockets: who waited there has to connect again. Set FileDescriptorStoreMax higher", "lost", d.lost)
+	}
 	return nil
 }
 
@@ -289,6 +292,7 @@ func (d *daemon) heldSocket(held *handover.Held, name, id, path string) *nameSoc
 	if s.listener != nil && s.endpoint != nil {
 		return s
 	}
+	d.lost++
 	d.store.Drop(id)
 	if s.listener != nil {
 		s.listener.Close()

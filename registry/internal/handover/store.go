@@ -2,8 +2,10 @@ package handover
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -13,15 +15,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The environment of a process that takes over from another. The first three are
-// the service manager's; inherited is ours, when a process executes itself: the
-// journal's descriptor, and then id=descriptor for each.
+// The environment of a process that takes over from another. The first four are the
+// service manager's, storeSize from systemd 254 on; inherited is ours, when a process
+// executes itself: the journal's descriptor, and in the journal a record of all others.
 const (
 	listenPID   = "LISTEN_PID"
 	listenFDs   = "LISTEN_FDS"
 	listenNames = "LISTEN_FDNAMES"
+	storeSize   = "FDSTORE"
 	inherited   = "XPC_HANDOVER"
 )
+
+// waiting is a record beside that of inherited: those that the manager had no room for.
+const waiting = "XPC_HANDOVER_WAITING"
+
+// A service manager passes all ids in one variable of the environment, and the
+// kernel takes 128 KiB for one: with a longer one nothing could be started any more.
+// reserve is for the journals, of which there are two for a moment.
+const (
+	maxIDs  = 128<<10 - len(listenNames+"=") - 1 - reserve
+	reserve = 128
+)
+
+// ErrFull: the service manager keeps no more. What it has not taken waits for room.
+// It is lost if the process is killed meanwhile, and not if it executes itself.
+var ErrFull = errors.New("handover: the service manager keeps no more descriptors")
 
 // firstFD is the first descriptor that a service manager passes.
 const firstFD = 3
@@ -42,6 +60,10 @@ type Store struct {
 	manager *Manager
 	journal *journal
 	fds     map[string][]int // kept; the caller's
+	waiting map[string][]int // those of them that the manager has no room for
+	most    int              // descriptors that the manager takes
+	count   int              // descriptors that it has
+	ids     int              // bytes of their ids, each with a colon
 	err     error            // the first that was met; see Err
 }
 
@@ -49,8 +71,8 @@ type Store struct {
 // keeps from now on what it is given, with the help of m, which may be nil. It is
 // not to be called while another goroutine makes processes.
 func Open(m *Manager) (*Store, *Held, error) {
-	fds := fromManager()
-	maps.Copy(fds, fromBefore())
+	fds, before := fromManager(), fromBefore()
+	maps.Copy(fds, before)
 	journals := map[string][]int{}
 	for id, numbers := range fds {
 		if strings.HasPrefix(id, journalID) {
@@ -58,7 +80,10 @@ func Open(m *Manager) (*Store, *Held, error) {
 			delete(fds, id)
 		}
 	}
-	s := &Store{manager: m, fds: maps.Clone(fds)}
+	s := &Store{manager: m, fds: maps.Clone(fds), waiting: map[string][]int{}, most: math.MaxInt}
+	if n, err := strconv.Atoi(os.Getenv(storeSize)); err == nil {
+		s.most = n - 2 // journals
+	}
 	held := &Held{Records: map[string]json.RawMessage{}, FDs: fds}
 	s.journal = newest(journals)
 	if s.journal == nil {
@@ -72,6 +97,13 @@ func Open(m *Manager) (*Store, *Held, error) {
 		if id != s.id() {
 			m.Tell(nil, "FDSTOREREMOVE=1", "FDNAME="+id)
 		}
+	}
+	if value, err := s.journal.value(waiting); err == nil && len(before) > 0 {
+		json.Unmarshal(value, &s.waiting)
+	}
+	s.Delete(waiting)
+	for id, numbers := range fds {
+		s.told(id, len(numbers)-len(s.waiting[id]))
 	}
 	for key := range s.journal.spans {
 		value, err := s.journal.value(key)
@@ -229,16 +261,58 @@ func (s *Store) Keep(id string, fds ...int) {
 		return
 	}
 	s.fds[id] = append(s.fds[id], fds...)
+	if s.fits(id, len(fds)) {
+		s.tell(id, fds)
+		return
+	}
+	if len(s.waiting) == 0 {
+		s.note(s.full())
+	}
+	s.waiting[id] = append(s.waiting[id], fds...)
+}
+
+func (s *Store) fits(id string, n int) bool {
+	return s.manager == nil || s.count+n <= s.most && s.ids+n*(len(id)+1) <= maxIDs
+}
+
+func (s *Store) full() error {
+	if s.count < s.most {
+		return fmt.Errorf("%w: the names of %d are as long as one variable can be", ErrFull, s.count)
+	}
+	return fmt.Errorf("%w: it has %d, set FileDescriptorStoreMax higher", ErrFull, s.count)
+}
+
+func (s *Store) tell(id string, fds []int) {
+	s.told(id, len(fds))
 	s.note(s.manager.Tell(fds, "FDSTORE=1", "FDNAME="+id, "FDPOLL=0"))
 }
 
-// Drop lets all descriptors of an id go.
+// told counts what the manager has of an id, or with a negative number has no more.
+func (s *Store) told(id string, n int) {
+	s.count += n
+	s.ids += n * (len(id) + 1)
+}
+
+// Drop lets all descriptors of an id go, and the manager keep what waits for room.
 func (s *Store) Drop(id string) {
 	if s == nil || s.fds[id] == nil {
 		return
 	}
+	kept := len(s.fds[id]) - len(s.waiting[id])
 	delete(s.fds, id)
+	delete(s.waiting, id)
+	if kept == 0 {
+		return
+	}
+	s.told(id, -kept)
 	s.note(s.manager.Tell(nil, "FDSTOREREMOVE=1", "FDNAME="+id))
+	for id, fds := range s.waiting {
+		if !s.fits(id, len(fds)) {
+			break
+		}
+		delete(s.waiting, id)
+		s.tell(id, fds)
+	}
 }
 
 func (s *Store) note(err error) {
@@ -262,6 +336,9 @@ func (s *Store) Err() error {
 // kept. It returns only if that fails; then everything is as before.
 func (s *Store) Exec(program string, arguments, environment []string) error {
 	s.Put(inherited, s.fds)
+	if len(s.waiting) > 0 {
+		s.Put(waiting, s.waiting)
+	}
 	open := []int{int(s.journal.file.Fd())}
 	for _, id := range slices.Sorted(maps.Keys(s.fds)) {
 		open = append(open, s.fds[id]...)
@@ -276,6 +353,7 @@ func (s *Store) Exec(program string, arguments, environment []string) error {
 		unix.CloseOnExec(fd)
 	}
 	s.Delete(inherited)
+	s.Delete(waiting)
 	return fmt.Errorf("handover: cannot execute %q: %w", program, err)
 }
 
@@ -284,6 +362,7 @@ func (s *Store) Close() {
 	if s == nil {
 		return
 	}
+	clear(s.waiting)
 	for id := range s.fds {
 		s.Drop(id)
 	}
