@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,7 +55,8 @@ func (t *tester) carryOut(cmd command) (outcome, error) {
 	limit := time.Duration(cmd.ms) * time.Millisecond
 	var payload []byte
 	if cmd.work != "hand" { // whose data is made elsewhere
-		payload = make([]byte, cmd.size)
+		// Written to, as whatever is sent was: else the first to read it pays for each of its pages.
+		payload = bytes.Repeat([]byte("x"), cmd.size)
 	}
 	switch cmd.work {
 	case "rtt":
