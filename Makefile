@@ -30,8 +30,8 @@ test: build ## Run the tests
 race: ## Run the tests with the race detector
 	GORACE=atexit_sleep_ms=0 CGO_ENABLED=1 go test -race ./...
 
-soak: ## Kill services and the registry under load for SOAK (60s); forge identities FORGINGS (20) times
-	SOAK=$(or $(SOAK),60s) go test ./integration -run '^TestSoak$$' -count=1 -v -timeout 30m
+soak: ## Kill services and the registry under load for SOAK (60s), besiege them in full figures; forge identities FORGINGS (20) times
+	SOAK=$(or $(SOAK),60s) go test ./integration -run '^Test(Soak|Row)' -count=1 -v -timeout 30m
 	go test ./credentials/identity -run '^TestForging' -count=$(or $(FORGINGS),20) -timeout 24h
 
 # The Go tool fetches staticcheck once. Its checks for mistakes (SA) and needless

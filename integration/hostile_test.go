@@ -27,6 +27,7 @@ import (
 // hostile clients make it hear is not the test's concern.
 var sturdyHelper = helper("sturdy", func() {
 	l := xpc.NewMachServiceConnection(sturdyName, nil, xpc.MachServiceListener)
+	l.SetLimits(sturdyLimits())
 	l.SetEventHandler(func(o xpc.Object) {
 		p, ok := o.(*xpc.Connection)
 		if !ok {
@@ -45,6 +46,14 @@ var sturdyHelper = helper("sturdy", func() {
 	l.Activate()
 	select {}
 })
+
+// patienceVariable is sturdy's UnreadReplyPatience.
+const patienceVariable = "XPC_TEST_PATIENCE"
+
+func sturdyLimits() xpc.Limits {
+	d, _ := time.ParseDuration(os.Getenv(patienceVariable)) // 0 is the default
+	return xpc.Limits{UnreadReplyPatience: d}
+}
 
 const sturdyName = "com.example.sturdy"
 

@@ -48,6 +48,8 @@ func (s *segment) size() int { return len(s.head) + len(s.body) }
 type outbox struct {
 	conn   *Conn
 	queued atomic.Int64 // bytes appended and not yet written, those beside frames too
+	frames atomic.Int64 // appended and not yet written
+	taken  atomic.Int64 // bytes that the medium took
 
 	mu       sync.Mutex // guards the rest; never held across I/O or a close
 	segs     []segment
@@ -109,6 +111,7 @@ func (c *Conn) Append(f *Frame) (kept bool) {
 	s.beside += f.Beside
 	w.appended++
 	w.queued.Add(int64(HeaderSize + len(f.Body) + f.Beside))
+	w.frames.Add(1)
 	w.mu.Unlock()
 	return kept
 }
@@ -220,6 +223,12 @@ func (w *outbox) idle() {
 // Queued is the number of bytes that wait to be written.
 func (c *Conn) Queued() int { return int(c.w.queued.Load()) }
 
+// QueuedFrames is the number of frames that wait to be written.
+func (c *Conn) QueuedFrames() int { return int(c.w.frames.Load()) }
+
+// Taken is the number of bytes that the medium has taken: it grows while the peer reads.
+func (c *Conn) Taken() int64 { return c.w.taken.Load() }
+
 // Written calls call once everything appended so far has been written or
 // dropped, on any goroutine and perhaps before Written returns. Calls run in the
 // order of Written, one at a time. call must not block.
@@ -322,6 +331,7 @@ func (c *Conn) sendAll(batch []segment, mayWait bool) (left, sent int, err error
 			s.files, s.identify = nil, false
 			s.head, s.body = advance(s, n)
 			sent += n
+			c.w.taken.Add(int64(n))
 		}
 	}
 	return len(batch), sent, nil
@@ -361,6 +371,7 @@ func (w *outbox) settle(batch []segment, left, sent int, err error, own bool) (m
 	rest := batch[left:]
 	for i := range left {
 		w.written += batch[i].frames
+		w.frames.Add(-int64(batch[i].frames))
 		w.queued.Add(-int64(batch[i].beside))
 		batch[i].recycle()
 	}
@@ -417,6 +428,7 @@ func (w *outbox) dropLocked() []*Descriptor {
 	dropped := filesOf(w.segs)
 	w.segs, w.spare, w.written = nil, nil, w.appended
 	w.queued.Store(0)
+	w.frames.Store(0)
 	return dropped
 }
 

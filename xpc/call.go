@@ -110,7 +110,10 @@ func (c *Connection) sendReply(m *Dictionary) error {
 	o.frame.Kind, o.frame.ID = frameReply, m.in.id
 	c.mu.Lock()
 	c.submit(lifecycle.Event{Op: lifecycle.Reply, ID: c.newID(), Epoch: m.in.epoch}, o)
-	return c.sent()
+	l, lim := c.link, c.limits
+	err = c.sent()
+	l.boundReplies(lim)
+	return err
 }
 
 // sent releases the lock after a submit and cancels if too much has piled up.
@@ -137,7 +140,9 @@ func (c *Connection) abandonFor(e lifecycle.Epoch, id uint64, flags uint8) {
 	o.frame.Kind, o.frame.ID, o.frame.Flags = frameAbandoned, id, flags
 	c.mu.Lock()
 	c.submit(lifecycle.Event{Op: lifecycle.Reply, ID: c.newID(), Epoch: e}, o)
+	l, lim := c.link, c.limits
 	c.unlock()
+	l.boundReplies(lim)
 }
 
 // SendMessageWithReply sends m and has h called once with the reply, on q, nil

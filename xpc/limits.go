@@ -3,6 +3,7 @@ package xpc
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/openxpc/openxpc/xpc/wire"
 )
@@ -52,6 +53,24 @@ type Limits struct {
 	// always fits.
 	MaxQueuedBytes int
 
+	// MaxUnreadReplies is how many replies may wait for a peer that does not read
+	// them, and MaxUnreadReplyBytes how many bytes, whatever else is queued counted
+	// too. Beyond either no more of that peer's requests are read until what waits
+	// has left, unless this side waits for replies of the peer's itself. The limits
+	// are soft: requests that were read already are answered. Default 1,024 and 1 MiB.
+	MaxUnreadReplies    int
+	MaxUnreadReplyBytes int
+
+	// UnreadReplyPatience is how long a peer with so many unread replies may take
+	// nothing at all of them; then the connection is cancelled. Default 30 s. Who
+	// waits for a reply reads, so this ends nobody who follows the protocol, only who
+	// is stopped.
+	UnreadReplyPatience time.Duration
+
+	// MaxReceivedMessages is how many messages a connection reads ahead while its
+	// handlers are busy or it is suspended. Default 1,024.
+	MaxReceivedMessages int
+
 	// MaxReceivedBytes is how much a connection reads ahead while its handlers
 	// are busy or it is suspended, in bytes. What a peer sends in few bytes and
 	// is kept in many is counted as such: each message takes 512 bytes beside
@@ -84,11 +103,15 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.MaxSharedSize, maxSharedSize, math.MaxInt)
 	fill(&l.MaxPendingReplies, 65536, math.MaxInt32)
 	fill(&l.MaxQueuedBytes, 128<<20, math.MaxInt)
+	fill(&l.MaxUnreadReplies, 1024, math.MaxInt32)
+	fill(&l.MaxUnreadReplyBytes, 1<<20, math.MaxInt)
+	fill(&l.UnreadReplyPatience, 30*time.Second, math.MaxInt64)
+	fill(&l.MaxReceivedMessages, 1024, math.MaxInt32)
 	fill(&l.MaxReceivedBytes, 16<<20, math.MaxInt)
 	return l
 }
 
-func fill(field *int, standard, most int) {
+func fill[T ~int | ~int64](field *T, standard, most T) {
 	if *field <= 0 {
 		*field = standard
 	}

@@ -300,7 +300,7 @@ func TestReadingAheadCountsWhatIsKept(t *testing.T) {
 		"nothing at all":                 {NewDictionary(), 2500},
 	} {
 		each(t, func(t *testing.T, r *ring) {
-			r.c.SetLimits(Limits{MaxReceivedBytes: 1 << 20})
+			r.c.SetLimits(Limits{MaxReceivedBytes: 1 << 20, MaxReceivedMessages: 10_000})
 			r.open()
 			r.suspend()
 			for range 3 * c.most {
@@ -324,6 +324,29 @@ func TestReadingAheadCountsWhatIsKept(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Small messages are bounded by their number: each takes a box and a place in a list.
+func TestReadingAheadCountsMessages(t *testing.T) {
+	each(t, func(t *testing.T, r *ring) {
+		r.open()
+		r.suspend()
+		for range 5000 {
+			r.p().put(&transport.Frame{Kind: frameMessage, ID: r.p().nextID(), Body: bodyOf(NewDictionary())})
+		}
+		settle()
+		r.c.mu.Lock()
+		n := r.c.events.len()
+		r.c.mu.Unlock()
+		if n != 1024 {
+			t.Errorf("%d messages are kept, want MaxReceivedMessages", n)
+		}
+		r.resume()
+		settle()
+		if n := len(r.events.take()); n != 5000 {
+			t.Errorf("%d messages were delivered, want all 5,000", n)
+		}
+	})
 }
 
 func TestReadingAheadStopsNoReply(t *testing.T) {

@@ -40,6 +40,7 @@ type link struct {
 	heldBack bool        // dialed, and nothing but HELLO leaves before the requirement is met
 	hidden   bool        // accepted, and to be announced when its listener's requirement is met
 	silence  *time.Timer // ends an accepted socket that never says HELLO; nil for others
+	unread   *time.Timer // not nil while the peer leaves too many replies unread: see unread.go
 }
 
 // helloPatience is how long a client that a listener accepted may take to say
@@ -273,6 +274,7 @@ func (c *Connection) closeLink(e lifecycle.Epoch) {
 	}
 	if c.link != nil && c.link.epoch == e {
 		c.link.notSilent()
+		c.link.repliesLeft()
 		c.link.ended()
 		a := c.after.rarely()
 		a.closing = append(a.closing, c.link)
@@ -465,14 +467,14 @@ func (l *link) message(f *transport.Frame, inline bool) transport.Outcome {
 	return out
 }
 
-// pause bounds what is read ahead of the handlers; c.mu is held. While calls wait
-// the reader goes on, because their replies may be behind, and so may the answer to
-// a challenge.
+// pause bounds what is read ahead of the handlers, and what is read of a peer that
+// leaves its replies unread; c.mu is held. While calls wait the reader goes on,
+// because their replies may be behind, and so may the answer to a challenge.
 func (l *link) pause() transport.Outcome {
 	c := l.c
 	limit := c.limits.MaxReceivedBytes
 	switch {
-	case c.unread <= limit:
+	case c.unread <= limit && c.events.len() < c.limits.MaxReceivedMessages && l.unread == nil:
 		return 0
 	case c.m.Pending() == 0 && !l.undecided():
 		c.paused = true

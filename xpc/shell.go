@@ -379,10 +379,15 @@ func (c *Connection) takeDue() (Handler, event) {
 // account counts what waits for the event handler, and reads on when there is room.
 func (c *Connection) account(n int) {
 	c.unread += n
-	if c.paused && c.unread <= c.limits.MaxReceivedBytes/2 {
+	if c.paused && c.hasRoom() {
 		c.paused = false
 		c.after.rarely().resume = c.link
 	}
+}
+
+// hasRoom says whether enough was handled, and read by the peer, to read on.
+func (c *Connection) hasRoom() bool {
+	return c.unread <= c.limits.MaxReceivedBytes/2 && c.events.len() <= c.limits.MaxReceivedMessages/2 && (c.link == nil || c.link.unread == nil)
 }
 
 // dropEvent lets go of something that will not be delivered: what was just
