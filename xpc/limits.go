@@ -67,6 +67,12 @@ type Limits struct {
 	// is stopped.
 	UnreadReplyPatience time.Duration
 
+	// MaxSilentPeers is how many clients of one user a listener keeps that have not
+	// sent a message yet. One more is turned away: it gets ErrConnectionInterrupted
+	// with a cause that names the limit. Default: as many as there are descriptors
+	// for, because whoever finds a listener back after a loss is silent too (R124).
+	MaxSilentPeers int
+
 	// MaxReceivedMessages is how many messages a connection reads ahead while its
 	// handlers are busy or it is suspended. Default 1,024.
 	MaxReceivedMessages int
@@ -106,6 +112,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.MaxUnreadReplies, 1024, math.MaxInt32)
 	fill(&l.MaxUnreadReplyBytes, 1<<20, math.MaxInt)
 	fill(&l.UnreadReplyPatience, 30*time.Second, math.MaxInt64)
+	fill(&l.MaxSilentPeers, math.MaxInt32, math.MaxInt32)
 	fill(&l.MaxReceivedMessages, 1024, math.MaxInt32)
 	fill(&l.MaxReceivedBytes, 16<<20, math.MaxInt)
 	return l

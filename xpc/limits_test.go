@@ -9,7 +9,7 @@ import (
 func TestZeroLimitsAreTheDefaults(t *testing.T) {
 	want := Limits{MaxMessageSize: 64 << 20, MaxDepth: 64, MaxElements: 262144, MaxDescriptors: 253,
 		SharedDataFrom: 128 << 10, MaxSharedSize: min(4<<30, math.MaxInt/8), MaxPendingReplies: 65536, MaxQueuedBytes: 128 << 20, MaxReceivedBytes: 16 << 20,
-		MaxUnreadReplies: 1024, MaxUnreadReplyBytes: 1 << 20, UnreadReplyPatience: 30 * time.Second, MaxReceivedMessages: 1024}
+		MaxUnreadReplies: 1024, MaxUnreadReplyBytes: 1 << 20, UnreadReplyPatience: 30 * time.Second, MaxReceivedMessages: 1024, MaxSilentPeers: math.MaxInt32}
 	if got := (Limits{}).withDefaults(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -22,7 +22,8 @@ type listener struct {
 	mu      sync.Mutex // guards the rest
 	ep      *Endpoint
 	socket  *transport.Listener
-	peers   map[*Connection]struct{} // not invalid; of a named listener, those not yet announced
+	peers   map[*Connection]int // not invalid, and whose silent one it is; of a named listener, those not yet announced
+	silent  map[int]int         // how many each user has that have said nothing
 	stopped bool
 }
 
@@ -38,7 +39,7 @@ type socketSource interface {
 
 func newListener(name string, s socketSource, q *Queue) *Connection {
 	c := newConnection(lifecycle.Listener, name, nil, q)
-	c.listening = &listener{conn: c, source: s, peers: map[*Connection]struct{}{}}
+	c.listening = &listener{conn: c, source: s, peers: map[*Connection]int{}, silent: map[int]int{}}
 	return c
 }
 
@@ -166,11 +167,46 @@ func (l *listener) accept(conn *transport.Conn) {
 		conn.Close()
 		return
 	}
-	l.peers[p] = struct{}{}
+	if !l.admit(p, conn, lim.MaxSilentPeers) {
+		l.mu.Unlock()
+		return
+	}
 	p.process = l.conn.process
 	p.process.join(p)
 	l.mu.Unlock()
 	p.attach(conn)
+}
+
+// admit counts a client that has said nothing under its user, unless there are too
+// many: then it is turned away. l.mu is held.
+func (l *listener) admit(p *Connection, conn *transport.Conn, most int) bool {
+	if who, err := conn.Peer(); err == nil {
+		p.peer = who
+	}
+	if l.silent[p.peer.UID] >= most {
+		conn.Append(refusalFrame(overLimit("MaxSilentPeers", most).Error()))
+		conn.Flush()
+		conn.Close()
+		return false
+	}
+	l.silent[p.peer.UID]++
+	l.peers[p] = p.peer.UID
+	return true
+}
+
+// hasSpoken stands in place of a user in listener.peers.
+const hasSpoken = -2
+
+// spoke counts a client as silent no more: it has spoken, or is gone. l.mu is held.
+func (l *listener) spoke(p *Connection) {
+	uid, ok := l.peers[p]
+	if !ok || uid == hasSpoken {
+		return
+	}
+	l.peers[p] = hasSpoken
+	if l.silent[uid]--; l.silent[uid] == 0 {
+		delete(l.silent, uid)
+	}
 }
 
 func newAccepted(home *listener, q *Queue) *Connection {
@@ -185,7 +221,11 @@ func (l *listener) announce(p *Connection) {
 	if p.process.isEnding() {
 		return
 	}
-	if !l.source.owned() {
+	if l.source.owned() {
+		l.mu.Lock()
+		l.spoke(p)
+		l.mu.Unlock()
+	} else {
 		l.forget(p)
 	}
 	c := l.conn
@@ -199,6 +239,7 @@ func (l *listener) announce(p *Connection) {
 func (l *listener) forget(p *Connection) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.spoke(p)
 	delete(l.peers, p)
 }
 

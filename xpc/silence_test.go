@@ -66,6 +66,51 @@ func TestHelloStopsTheClock(t *testing.T) {
 	})
 }
 
+// A user's clients that say nothing more than HELLO are bounded where the listener
+// says so (row 22): one that speaks, or goes, makes room for another.
+func TestSilentPeersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &door{ring: &ring{t: t}, listener: newListener("", anonymousSocket(), nil)}
+		d.listener.SetLimits(Limits{MaxSilentPeers: 2})
+		client := func() *peer {
+			mine, theirs := transport.Pipe(transport.Options{}, transport.Options{})
+			d.listener.listening.accept(mine)
+			d.meet(theirs)
+			d.p().hello()
+			return d.p()
+		}
+		first, second := client(), client()
+		d.p().want("two may be silent", "hello", "e2 hello")
+		third := client()
+		d.p().want("a third is told why not", "e3 refused", "e3 closed")
+		first.send("something")
+		settle()
+		if n := d.listener.listening.silent[first.uid()]; n != 1 {
+			t.Errorf("%d are counted as silent, want the one that is", n)
+		}
+		fourth := client()
+		d.p().want("who has spoken has made room", "e4 hello")
+		second.close()
+		settle()
+		fifth := client()
+		d.p().want("so has who is gone", "e5 hello")
+		for _, p := range []*peer{first, third, fourth, fifth} {
+			p.close()
+		}
+		settle()
+		if n := len(d.listener.listening.silent); n != 0 {
+			t.Errorf("%d users are counted, want none", n)
+		}
+		d.close()
+	})
+}
+
+// uid is whom the listener takes the client for.
+func (p *peer) uid() int {
+	who, _ := p.conn.Peer()
+	return who.UID
+}
+
 // Whichever way a socket ends, its clock ends too: no timer may hold what has gone.
 func TestNoClockOutlivesItsSocket(t *testing.T) {
 	for why, end := range map[string]func(*door, *link){
@@ -103,7 +148,7 @@ func (d *door) onlyLink() *link {
 func TestAcceptedByAListenerThatEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &ring{t: t}
-		c := newAccepted(&listener{peers: map[*Connection]struct{}{}}, nil)
+		c := newAccepted(&listener{}, nil)
 		c.SetEventHandler(func(Object) {})
 		c.Cancel()
 		mine, theirs := transport.Pipe(transport.Options{}, transport.Options{})

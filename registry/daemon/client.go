@@ -20,6 +20,7 @@ var limits = xpc.Limits{
 	MaxPendingReplies: 16,
 	MaxQueuedBytes:    8 << 20,
 	MaxReceivedBytes:  4 << 20,
+	MaxSilentPeers:    MaxClients,
 }
 
 // client is one connection to the registry: through its socket, or the bootstrap
