@@ -113,18 +113,24 @@ func parseMapping(line string) (m mapping, err error) {
 	return m, err
 }
 
+const openFlags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC
+
 // open opens the mapped file itself, which takes privilege, or else what is at its path,
 // if that is the same file.
 func (m mapping) open(process int) (*os.File, error) {
-	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC
-	fd, err := unix.Openat(process, fmt.Sprintf("map_files/%x-%x", m.start, m.end), flags, 0)
+	fd, err := unix.Openat(process, fmt.Sprintf("map_files/%x-%x", m.start, m.end), openFlags, 0)
 	if err == nil {
 		return os.NewFile(uintptr(fd), m.path), nil
 	}
 	if err != unix.EPERM && err != unix.EACCES {
 		return nil, err
 	}
-	if fd, err = unix.Openat(process, "root"+m.path, flags, 0); err != nil {
+	return m.openPath(process)
+}
+
+func (m mapping) openPath(process int) (*os.File, error) {
+	fd, err := unix.Openat(process, "root"+m.path, openFlags, 0)
+	if err != nil {
 		return nil, err
 	}
 	var st unix.Stat_t

@@ -157,6 +157,42 @@ func (s *scene) startAs(as []string, program string) {
 	})
 }
 
+// Who may not open what another process has mapped opens its path, and takes no other
+// file for it.
+func TestAMappingByItsPath(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a library")
+	must(t, os.WriteFile(path, []byte("code"), 0o644))
+	f, err := os.Open(path)
+	must(t, err)
+	defer f.Close()
+	memory, err := unix.Mmap(int(f.Fd()), 0, 4, unix.PROT_READ, unix.MAP_PRIVATE)
+	must(t, err)
+	defer unix.Munmap(memory)
+	self, err := unix.Open("/proc/self", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	must(t, err)
+	defer unix.Close(self)
+	maps, err := os.ReadFile("/proc/self/maps")
+	must(t, err)
+	for line := range strings.Lines(string(maps)) {
+		m, err := parseMapping(line)
+		must(t, err)
+		if m.path != path {
+			continue
+		}
+		opened, err := m.openPath(self)
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		opened.Close()
+		m.inode++
+		if opened, err := m.openPath(self); err == nil || !strings.Contains(err.Error(), "another file") {
+			t.Errorf("another file's number: %v, %v", opened, err)
+		}
+		return
+	}
+	t.Errorf("%s is not mapped:\n%s", path, maps)
+}
+
 func TestMappings(t *testing.T) {
 	for line, want := range map[string]mapping{
 		"7f00-7f10 r-xp 00001000 fd:01 77                         /usr/lib/a b.so\n":       {0x7f00, 0x7f10, true, unix.Mkdev(0xfd, 1), 77, "/usr/lib/a b.so"},
