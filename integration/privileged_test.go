@@ -35,15 +35,8 @@ type privileged struct {
 // its group, and starts root's registry with the service.
 func installPrivileged(t *testing.T) *privileged {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, for a privileged service and a set-group-id client")
-	}
-	dir, err := os.MkdirTemp("", "privileged")
-	must(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	must(t, os.Chmod(dir, 0o755))
-	p := &privileged{t: t, dir: dir, client: filepath.Join(dir, "client"), socket: filepath.Join(dir, "run", "r.sock"), log: make(chan string, 1000)}
-	service := filepath.Join(dir, "service")
+	p := privilegedFolder(t)
+	service := filepath.Join(p.dir, "service")
 	for out, src := range map[string]string{service: "../examples/privileged/service", p.client: "../examples/privileged/client"} {
 		cmd := exec.Command("go", "build", "-o", out, src)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -51,11 +44,30 @@ func installPrivileged(t *testing.T) *privileged {
 			t.Fatalf("%v: %s", err, b)
 		}
 	}
-	p.sign()
-	job := filepath.Join(dir, "job.json")
-	must(t, os.WriteFile(job, fmt.Appendf(nil, `{"Label":"com.example.privileged","Program":%q,"MachServices":{"com.example.privileged":true},"ThrottleInterval":0}`, service), 0o600))
+	p.sign("com.example.privileged.client", nil)
+	p.serve(fmt.Appendf(nil, `{"Label":"com.example.privileged","Program":%q,"MachServices":{"com.example.privileged":true},"ThrottleInterval":0}`, service))
+	return p
+}
 
-	registry := exec.Command(xpcd(t), "--socket", p.socket, "--end-with-parent", "--trust-root", dir, "--job", job)
+func privilegedFolder(t *testing.T) *privileged {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for a privileged service and a set-group-id client")
+	}
+	dir, err := os.MkdirTemp("", "privileged")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	must(t, os.Chmod(dir, 0o755))
+	return &privileged{t: t, dir: dir, client: filepath.Join(dir, "client"), socket: filepath.Join(dir, "run", "r.sock"), log: make(chan string, 1000)}
+}
+
+// serve starts root's registry with a job.
+func (p *privileged) serve(job []byte) {
+	t := p.t
+	t.Helper()
+	file := filepath.Join(p.dir, "job.json")
+	must(t, os.WriteFile(file, job, 0o600))
+	registry := exec.Command(xpcd(t), "--socket", p.socket, "--end-with-parent", "--trust-root", p.dir, "--job", file)
 	errs, err := registry.StderrPipe()
 	must(t, err)
 	in, err := registry.StdinPipe()
@@ -80,12 +92,11 @@ func installPrivileged(t *testing.T) *privileged {
 	// Only the machine's own registry is everybody's from the start.
 	must(t, os.Chmod(filepath.Dir(p.socket), 0o755))
 	must(t, os.Chmod(p.socket, 0o666))
-	return p
 }
 
-// sign makes a team that this root trusts, and the client one of its programs.
-func (p *privileged) sign() {
-	const team, identifier = "EXAMPLE123", "com.example.privileged.client"
+// sign makes a team that this root trusts, and the client one of its programs, installed.
+func (p *privileged) sign(identifier string, entitlements map[string]any) {
+	const team = "EXAMPLE123"
 	place, group := codesign.System(p.dir)[1], codesign.MarkerName(team, identifier)
 	for _, d := range []string{place.Trust, place.Store, filepath.Join(p.dir, "etc")} {
 		must(p.t, os.MkdirAll(d, 0o755))
@@ -95,14 +106,14 @@ func (p *privileged) sign() {
 	now := time.Now().Truncate(time.Second)
 	signer, c, err := codesign.NewTeam(team, "", now.AddDate(0, 0, -1), now.AddDate(1, 0, 0))
 	must(p.t, err)
-	anchor := &codesign.Anchor{Name: "example", Certificate: c, Category: codesign.Developer, Teams: []string{team}}
+	anchor := &codesign.Anchor{Name: "example", Certificate: c, Category: codesign.Developer, Teams: []string{team}, Entitlements: []string{"com.example.*"}}
 	must(p.t, os.WriteFile(filepath.Join(place.Trust, "example.pem"), anchor.Format(), 0o644))
 	image, err := os.ReadFile(p.client)
 	must(p.t, err)
 	digest, err := codesign.Measure(bytes.NewReader(image), int64(len(image)))
 	must(p.t, err)
 	e, err := signer.Sign(&codesign.Manifest{
-		Identifier: identifier, Team: team, Marker: group, Created: now,
+		Identifier: identifier, Team: team, Marker: group, Created: now, Entitlements: entitlements,
 		Files: []codesign.File{{Digest: digest, Size: int64(len(image)), Arch: runtime.GOARCH}},
 	})
 	must(p.t, err)
