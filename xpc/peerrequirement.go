@@ -176,7 +176,7 @@ func (p *PeerRequirement) MatchReceivedMessage(ctx context.Context, m *Dictionar
 	in := m.in
 	c := in.c
 	c.mu.Lock()
-	who := c.peer
+	who := in.link.other()
 	if in.sender.PID != 0 && in.sender.PID != who.PID {
 		c.mu.Unlock()
 		return p.judge(&requirement.Facts{Credentials: *in.sender,

@@ -83,9 +83,9 @@ func (l *link) identify() *witness {
 		return l.w
 	}
 	c := l.c
-	l.w = &witness{l: l, who: c.peer, done: make(chan struct{})}
+	l.w = &witness{l: l, who: l.other(), done: make(chan struct{})}
 	if g := c.rare.guard; g != nil && g.need.needs.CredentialsOnly() {
-		l.w.settle(&requirement.Facts{Credentials: c.peer}, nil)
+		l.w.settle(&requirement.Facts{Credentials: l.w.who}, nil)
 		return l.w
 	}
 	a := c.rare.attester
@@ -204,6 +204,17 @@ func (l *link) answer(f *transport.Frame) {
 	c.mu.Unlock()
 	// Ends with the attester's check.
 	go w.answered(att, why)
+}
+
+// other is who is at the other end, as far as a requirement may believe it: a pair that
+// this process made shows this process, and elsewhere than on Linux nobody is known to
+// write to it. c.mu is held.
+func (l *link) other() credentials.Credentials {
+	p := l.c.peer
+	if !tellsWriters && !l.dials && l.c.home == nil && (p.PID <= 0 || p.PID == os.Getpid()) {
+		return credentials.Unknown()
+	}
+	return p
 }
 
 // tellsWriters: the kernel says of every frame who wrote it.
