@@ -53,6 +53,25 @@ func TestRestart_NobodyNotices(t *testing.T) {
 	}
 }
 
+// A service that has not spoken yet serves its name in a registry that has not started it.
+func TestRestart_BeforeAServiceHasSpoken(t *testing.T) {
+	for _, way := range waysToRestart {
+		t.Run(way.name, func(t *testing.T) {
+			s := supervise(t, lateService)
+			reply, pid := s.launchLate()
+			way.do(s)
+			s.goAhead(pid)
+			if got := reply.pid("the client that it was started for"); got != pid {
+				t.Errorf("%d answers, want %d", got, pid)
+			}
+			s.becomesActive("the new registry knows who serves the name")
+			if got := s.running(lateService); got != pid {
+				t.Errorf("the registry knows of process %d, want %d", got, pid)
+			}
+		})
+	}
+}
+
 // While no registry is there a client queues at the name's socket, and at the registry's.
 func TestRestart_ClientsQueue(t *testing.T) {
 	s := supervise(t, theService)

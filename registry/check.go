@@ -215,7 +215,7 @@ func (c *checker) restrict(path, service string, who *node) {
 }
 
 // ownVariables are the registry's to set.
-var ownVariables = []string{bootstrap.EnvRegistry, bootstrap.EnvBootstrapFD, bootstrap.EnvBootstrapReturn, bootstrap.EnvTransactions, bootstrap.EnvTally}
+var ownVariables = []string{bootstrap.EnvRegistry, bootstrap.EnvBootstrapFD, bootstrap.EnvBootstrapReturn, bootstrap.EnvListener, bootstrap.EnvTransactions, bootstrap.EnvTally}
 
 func (c *checker) environment(m member) {
 	for _, v := range m.value.members {

@@ -29,8 +29,10 @@ type listener struct {
 
 // socketSource gets a listening socket and lets go of it.
 type socketSource interface {
-	// open returns the socket, the caller's, and the endpoint that leads to it.
+	// open returns the socket, the caller's, and the endpoint that leads to it, if it is known.
 	open() (fd int, ep *Endpoint, err error)
+	// endpoint finds it out, if it was not; nil if there is none.
+	endpoint() *Endpoint
 	// close is called after the listener was cancelled.
 	close()
 	// owned says that the name ends with the listener, and with it the peers (R109).
@@ -69,9 +71,18 @@ func (l *listener) endpoint() *Endpoint {
 		return &Endpoint{}
 	}
 	l.mu.Lock()
+	ep := l.ep
+	l.mu.Unlock()
+	if ep != nil {
+		return ep
+	}
+	if ep = l.source.endpoint(); ep == nil {
+		return &Endpoint{}
+	}
+	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ep == nil {
-		return &Endpoint{}
+		l.ep = ep
 	}
 	return l.ep
 }
@@ -81,6 +92,10 @@ func (l *listener) endpoint() *Endpoint {
 func (l *listener) renew(fd int, ep *Endpoint) error {
 	next, err := transport.NewListener(fd, l.options())
 	if err != nil {
+		return err
+	}
+	if err := l.open(); err != nil { // which may be under way
+		next.Close()
 		return err
 	}
 	l.mu.Lock()
@@ -299,6 +314,8 @@ func (a *anonymous) open() (int, *Endpoint, error) {
 	return fd, &Endpoint{path: path}, nil
 }
 
+func (a *anonymous) endpoint() *Endpoint { return nil }
+
 func (a *anonymous) close() {
 	if a.path != "" {
 		os.RemoveAll(filepath.Dir(a.path))
@@ -320,8 +337,9 @@ func (h *handed) open() (int, *Endpoint, error) {
 	return fd, nil, nil
 }
 
-func (h *handed) close()      {}
-func (h *handed) owned() bool { return false }
+func (h *handed) endpoint() *Endpoint { return nil }
+func (h *handed) close()              {}
+func (h *handed) owned() bool         { return false }
 
 // Refuse accepts every client that waits on a listening socket and tells it why
 // it will not be served: its calls end with ErrConnectionInterrupted and a cause

@@ -317,13 +317,17 @@ func newCheckedIn(name string, q *Queue) *Connection {
 
 func (s *checkedIn) open() (int, *Endpoint, error) {
 	if err := bootstrap.CheckName(s.name); err != nil {
-		return -1, nil, failedAt("listener activation", bootstrap.NotPrivileged, err.Error())
+		return -1, nil, failedAt(checkingIn, bootstrap.NotPrivileged, err.Error())
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
-	defer cancel()
-	fd, ep, err := registry.checkIn(ctx, s)
+	fd, ep, err := registry.checkIn(s)
 	s.held = err == nil
 	return fd, ep, err
+}
+
+func (s *checkedIn) endpoint() *Endpoint {
+	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
+	defer cancel()
+	return registry.endpointOf(ctx, s.name)
 }
 
 func (s *checkedIn) close() {

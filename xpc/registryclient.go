@@ -46,6 +46,7 @@ type registryClient struct {
 	inherited bool
 	lasting   bool // kept though nothing needs it
 	obeys     bool // the inherited socket's job ends by its transactions
+	listener  inheritedListener
 	orphaned  bool // the inherited socket led to a registry that is gone for good
 	uses      int  // look-ups and check-ins under way
 	names     map[string]*registryName
@@ -84,6 +85,7 @@ func (r *registryClient) connect() {
 			o, r.inherited = j, true
 			r.obeys = os.Getenv(bootstrap.EnvTransactions) == "1"
 			os.Unsetenv(bootstrap.EnvTransactions)
+			r.listener = takeListener()
 		}
 	}
 	r.conn = newConnection(lifecycle.Endpoint, "", o, NewQueue("registry"))
@@ -125,6 +127,28 @@ func inheritedSocket() *jobOrigin {
 		o.back = NewEndpointFromFD(fd, "")
 	}
 	return o
+}
+
+// inheritedListener is the socket of the one name that a launched job serves; fd is 0 if
+// there is none.
+type inheritedListener struct {
+	name string
+	fd   int
+}
+
+// takeListener takes over the one that this process was started with. A wrapper's
+// child, which has the same environment, asks the registry: only one of them may have it.
+func takeListener() inheritedListener {
+	number, parent, _ := strings.Cut(os.Getenv(bootstrap.EnvListener), ":")
+	os.Unsetenv(bootstrap.EnvListener)
+	if parent != strconv.Itoa(os.Getppid()) {
+		return inheritedListener{}
+	}
+	fd := inheritedFD(number)
+	if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens == 0 {
+		return inheritedListener{}
+	}
+	return inheritedListener{os.Getenv(bootstrap.EnvServiceName), fd}
 }
 
 // inheritedFD is the descriptor with a number from the environment, or -1.
@@ -355,14 +379,25 @@ func (r *registryClient) leave(name string, c *Connection) {
 	}
 }
 
-// checkIn asks for the name's listening socket, the caller's to close.
-func (r *registryClient) checkIn(ctx context.Context, s *checkedIn) (int, *Endpoint, error) {
-	r.use()
+// checkIn gets the name's listening socket, the caller's to close. A process that was
+// born with it does not wait for the registry, and is not told the endpoint.
+func (r *registryClient) checkIn(s *checkedIn) (int, *Endpoint, error) {
+	conn := r.use()
 	defer r.done()
 	if r.isJob() {
 		theProcess.catchSIGTERM()
 	}
-	answer, err := r.ask(ctx, "listener activation", bootstrap.OpCheckIn, s.name)
+	if fd := r.inheritedFor(s); fd > 0 {
+		// Nothing speaks against it: it is this process's name. If the registry is lost
+		// before it has read this, repeat says it again.
+		m := requestFor(bootstrap.OpCheckIn, s.name)
+		m.SetBool(bootstrap.KeyHeld, true)
+		conn.SendMessage(m)
+		return fd, nil, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
+	defer cancel()
+	answer, err := r.ask(ctx, checkingIn, bootstrap.OpCheckIn, s.name)
 	defer r.done()
 	if err != nil {
 		return -1, nil, err
@@ -377,15 +412,41 @@ func (r *registryClient) checkIn(ctx context.Context, s *checkedIn) (int, *Endpo
 	return fd, ep, nil
 }
 
+// inheritedFor is the socket that this process was born with, once, if it is s's; else 0.
+func (r *registryClient) inheritedFor(s *checkedIn) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fd := r.listener.fd
+	if fd == 0 || r.listener.name != s.name {
+		return 0
+	}
+	r.listener.fd = 0
+	r.served[s] = struct{}{}
+	return fd
+}
+
+// checkingIn is the stage of a listener that gets its socket.
+const checkingIn = "listener activation"
+
+// endpointOf asks for the endpoint of a name that this process serves.
+func (r *registryClient) endpointOf(ctx context.Context, name string) *Endpoint {
+	answer, err := r.ask(ctx, checkingIn, bootstrap.OpLookUp, name)
+	defer r.done()
+	if err != nil {
+		return nil
+	}
+	ep, _ := answer.Get(bootstrap.KeyEndpoint).(*Endpoint)
+	return ep
+}
+
 // granted takes the socket out of the answer to a check-in.
 func granted(answer *Dictionary) (int, *Endpoint, error) {
-	const stage = "listener activation"
-	if err := refusal(stage, answer); err != nil {
+	if err := refusal(checkingIn, answer); err != nil {
 		return -1, nil, err
 	}
 	fd := answer.DupFD(bootstrap.KeyListener)
 	if fd < 0 {
-		return -1, nil, failedAt(stage, bootstrap.BadRequest, "the registry's answer has no socket")
+		return -1, nil, failedAt(checkingIn, bootstrap.BadRequest, "the registry's answer has no socket")
 	}
 	answer.in.giveUp()
 	ep, _ := answer.Get(bootstrap.KeyEndpoint).(*Endpoint)
@@ -400,10 +461,7 @@ func (r *registryClient) checkOut(s *checkedIn) {
 	if conn == nil {
 		return
 	}
-	m := NewDictionary()
-	m.SetString(bootstrap.KeyOp, bootstrap.OpCheckOut)
-	m.SetString(bootstrap.KeyName, s.name)
-	conn.SendMessage(m)
+	conn.SendMessage(requestFor(bootstrap.OpCheckOut, s.name))
 	conn.SendBarrier(func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -429,13 +487,18 @@ func (r *registryClient) ask(ctx context.Context, stage, op, name string) (*Dict
 }
 
 func (r *registryClient) request(ctx context.Context, conn *Connection, op, name string) (*Dictionary, error) {
-	m := NewDictionary()
-	m.SetString(bootstrap.KeyOp, op)
-	m.SetString(bootstrap.KeyName, name)
+	m := requestFor(op, name)
 	if r.services != nil {
 		m.SetString(bootstrap.KeyServices, r.services())
 	}
 	return conn.SendMessageWithReplySync(ctx, m)
+}
+
+func requestFor(op, name string) *Dictionary {
+	m := NewDictionary()
+	m.SetString(bootstrap.KeyOp, op)
+	m.SetString(bootstrap.KeyName, name)
+	return m
 }
 
 // refusal is why the registry says no, or nil.

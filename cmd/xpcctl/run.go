@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -140,13 +141,10 @@ func commandCode(err error) (int, error) {
 
 // commandEnvironment drops what would tie the command to another registry's job.
 func commandEnvironment(env []string) []string {
-	var out []string
-	for _, e := range env {
-		if !strings.HasPrefix(e, bootstrap.EnvBootstrapFD+"=") && !strings.HasPrefix(e, bootstrap.EnvBootstrapReturn+"=") {
-			out = append(out, e)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(env), func(e string) bool {
+		name, _, _ := strings.Cut(e, "=")
+		return slices.Contains([]string{bootstrap.EnvBootstrapFD, bootstrap.EnvBootstrapReturn, bootstrap.EnvListener}, name)
+	})
 }
 
 func cannotRun(command string, err error) error {

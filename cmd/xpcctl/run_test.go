@@ -82,9 +82,9 @@ func TestRuntimeDir(t *testing.T) {
 	}
 }
 
-// Holding a job's bootstrap socket makes a process that job: the command is none.
+// Holding a job's sockets makes a process that job: the command is none.
 func TestCommandEnvironment(t *testing.T) {
-	got := commandEnvironment([]string{"A=1", bootstrap.EnvBootstrapFD + "=3", "B=2"})
+	got := commandEnvironment([]string{"A=1", bootstrap.EnvBootstrapFD + "=3", "B=2", bootstrap.EnvBootstrapReturn + "=4", bootstrap.EnvListener + "=5:1"})
 	if want := []string{"A=1", "B=2"}; !slices.Equal(got, want) {
 		t.Errorf("environment %v, want %v", got, want)
 	}

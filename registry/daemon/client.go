@@ -32,7 +32,7 @@ type client struct {
 	uid     int  // counted under this user; -1 for a job's
 	refused bool // over the user's quota: told so at its first request
 	gone    bool
-	spoke   bool                      // has asked for something, and so answers too
+	answers bool                      // can be asked: it has asked for something, or was born with its listener
 	domain  string                    // of the services of its program's own, "" if it has none
 	own     []*job                    // those services
 	speaker credentials.Credentials   // of a job: who wrote the message that is being answered

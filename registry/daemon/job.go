@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/openxpc/openxpc/registry"
@@ -227,12 +228,12 @@ func (d *daemon) run(j *job) error {
 		return err
 	}
 	defer child.Close()
-	conn := d.bootstrapConnection(own)
-	p, err := d.spawn(j, child)
+	listener := d.listenerFor(j)
+	p, err := d.spawn(j, child, listener)
 	if err != nil {
+		own.Close()
 		d.closeWayBack(j)
 		d.closeTally(j)
-		d.endLater(conn)
 		return err
 	}
 	j.next, j.proc, j.dirty = nil, p, false
@@ -242,7 +243,9 @@ func (d *daemon) run(j *job) error {
 		}
 		d.watchWayBack(j)
 	}
-	j.conn = &client{conn: conn, job: j, uid: -1}
+	conn := d.bootstrapConnection(own)
+	// Who has the socket may serve clients before what it says here is read.
+	j.conn = &client{conn: conn, job: j, uid: -1, answers: listener != nil}
 	d.join(j.conn)
 	d.watchIdle(j)
 	return nil
@@ -256,9 +259,25 @@ func (d *daemon) bootstrapConnection(socket *os.File) *xpc.Connection {
 	return conn
 }
 
+// listenerFor is the socket that the job's process is born with, so that it can serve
+// its only name before its check-in is answered; nil if it has to ask, because there is
+// no socket yet, or more than holding it depends on the check-in.
+func (d *daemon) listenerFor(j *job) *os.File {
+	f := j.file
+	if len(f.MachServices) != 1 {
+		return nil
+	}
+	name := f.MachServices[0]
+	s := d.sockets[name]
+	if s == nil || f.Requirements[name].Own != nil || slices.Contains(f.ResetAtClose, name) || slices.Contains(f.HideUntilCheckIn, name) {
+		return nil
+	}
+	return s.listener
+}
+
 // spawn makes the job's process, which is written down before and after.
-func (d *daemon) spawn(j *job, child *os.File) (p *process, err error) {
-	s := surroundings{registry: d.home.path, helper: d.opts.Helper,
+func (d *daemon) spawn(j *job, child, listener *os.File) (p *process, err error) {
+	s := surroundings{registry: d.home.path, helper: d.opts.Helper, listener: listener,
 		sockets: j.socketFiles(), variables: j.socketVariables(), streams: j.streams}
 	if j.file.Inetd != nil && len(j.sockets) == 1 {
 		s.streams = j.sockets[0].listener
@@ -314,7 +333,7 @@ func (d *daemon) comeBack(j *job, socket *os.File) {
 		d.leave(old)
 		d.endLater(old.conn)
 	}
-	j.conn = &client{conn: conn, job: j, uid: -1, spoke: true} // the library dialed, and so answers
+	j.conn = &client{conn: conn, job: j, uid: -1, answers: true} // the library dialed
 	d.join(j.conn)
 }
 

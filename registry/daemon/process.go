@@ -53,6 +53,8 @@ type surroundings struct {
 	backPath string   // then the path, or "" for no way back
 	tally    *tally   // where the process counts its transactions, or nil
 
+	listener *os.File // of the one name that the job serves; nil: it asks for it
+
 	sockets   []*os.File // inherited first
 	variables []string   // tell of them
 	streams   *os.File   // standard input, output and error; nil for what the file says
@@ -78,6 +80,10 @@ func spawn(job *registry.Job, s surroundings, child *os.File, exited func()) (*p
 	if s.tally != nil {
 		env = append(env, s.tally.variable(firstExtraFD+len(files)))
 		files = append(files, s.tally.file)
+	}
+	if s.listener != nil {
+		env = append(env, fmt.Sprintf("%s=%d:%d", bootstrap.EnvListener, firstExtraFD+len(files), os.Getpid()))
+		files = append(files, s.listener)
 	}
 	if s.launch != "" {
 		env = append(env, envLaunch+"="+s.launch)

@@ -78,7 +78,7 @@ func (d *daemon) routine(op string) func(*call) error {
 
 // request answers one message of a client. One that expects no reply is carried out all the same.
 func (d *daemon) request(c *client, m *xpc.Dictionary) {
-	c.spoke, c.speaker = true, m.Sender()
+	c.answers, c.speaker = true, m.Sender()
 	r := &call{from: c, m: m, reply: m.CreateReply()}
 	if r.out = r.reply; r.out == nil {
 		r.out = xpc.NewDictionary()
@@ -207,20 +207,27 @@ func (d *daemon) giveListener(r *call, name string) error {
 		return err
 	}
 	d.apply(changes)
-	s, err := d.socket(name)
-	if err != nil {
-		d.names.CheckOut(r.from.id, name)
-		return err
-	}
-	r.out.Set(bootstrap.KeyEndpoint, s.endpoint)
-	r.out.SetFD(bootstrap.KeyListener, s.fd())
-	if r.out.Get(bootstrap.KeyListener) == nil {
-		d.names.CheckOut(r.from.id, name)
-		r.out.Delete(bootstrap.KeyEndpoint)
-		return errors.New("the listening socket cannot be handed over: no descriptors left")
+	if !r.m.GetBool(bootstrap.KeyHeld) {
+		if err := d.answerListener(r, name); err != nil {
+			d.names.CheckOut(r.from.id, name)
+			return err
+		}
 	}
 	d.log.Debug("checked in", "name", name, "client", r.from.id)
 	d.saveName(name)
+	return nil
+}
+
+func (d *daemon) answerListener(r *call, name string) error {
+	s, err := d.socket(name)
+	if err != nil {
+		return err
+	}
+	r.out.SetFD(bootstrap.KeyListener, s.fd())
+	if r.out.Get(bootstrap.KeyListener) == nil {
+		return errors.New("the listening socket cannot be handed over: no descriptors left")
+	}
+	r.out.Set(bootstrap.KeyEndpoint, s.endpoint)
 	return nil
 }
 

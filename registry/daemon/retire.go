@@ -18,7 +18,7 @@ const idleExit = time.Minute
 // one that would be started again at once, or never.
 func (d *daemon) retire(j *job, why string) {
 	p := j.proc
-	if p == nil || p.asking || j.conn == nil || !j.conn.spoke || j.file.LaunchOnlyOnce || d.whyKept(j, true, 0) != "" {
+	if p == nil || p.asking || j.conn == nil || !j.conn.answers || j.file.LaunchOnlyOnce || d.whyKept(j, true, 0) != "" {
 		return
 	}
 	m := xpc.NewDictionary()

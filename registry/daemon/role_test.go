@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -25,6 +26,10 @@ func play(role string) {
 	switch role {
 	case "echo":
 		echo(os.Getenv("NAME"))
+	case "late":
+		late()
+	case "listening":
+		fmt.Println(len(listeningSockets()))
 	case "unsteady":
 		// Crashes a few times before it serves, and counts in a file.
 		if countUp(os.Getenv("COUNTER")) < 4 {
@@ -84,6 +89,7 @@ func countUp(path string) int {
 
 // echo answers every message with the same and its pid. What "do" asks for is done first.
 func echo(name string) {
+	inherited := os.Getenv(bootstrap.EnvListener) != ""
 	listener := xpc.NewMachServiceConnection(name, nil, xpc.MachServiceListener)
 	listener.SetEventHandler(func(o xpc.Object) {
 		peer, ok := o.(*xpc.Connection)
@@ -94,7 +100,7 @@ func echo(name string) {
 		}
 		peer.SetEventHandler(func(o xpc.Object) {
 			if m, ok := o.(*xpc.Dictionary); ok {
-				answerEcho(listener, peer, m)
+				answerEcho(listener, peer, m, inherited)
 			}
 		})
 		peer.Activate()
@@ -106,7 +112,7 @@ func echo(name string) {
 // answering is an answer that the end of the process waits for.
 var answering sync.WaitGroup
 
-func answerEcho(listener, peer *xpc.Connection, m *xpc.Dictionary) {
+func answerEcho(listener, peer *xpc.Connection, m *xpc.Dictionary, inherited bool) {
 	switch m.GetString("do") {
 	case "exit":
 		os.Exit(3)
@@ -126,19 +132,52 @@ func answerEcho(listener, peer *xpc.Connection, m *xpc.Dictionary) {
 	}
 	reply.SetInt64("pid", int64(os.Getpid()))
 	reply.SetString("text", m.GetString("text"))
+	reply.SetBool("inherited", inherited)
+	switch m.GetString("do") {
+	case "endpoint":
+		reply.SetConnection("endpoint", listener)
+	case "a child":
+		reply.SetString("text", child())
+	}
 	peer.SendMessage(reply)
+}
+
+// child is what a program that the service starts sees of the service's socket.
+func child() string {
+	self, _ := os.Executable()
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), roleVariable+"=listening")
+	out, err := cmd.Output()
+	return fmt.Sprintf("%q sockets %s %v", os.Getenv(bootstrap.EnvListener), strings.TrimSpace(string(out)), err)
+}
+
+// late uses the library only when it is signalled to, and minds no SIGTERM before.
+func late() {
+	signal.Ignore(syscall.SIGTERM)
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGUSR1)
+	os.WriteFile(os.Getenv("STARTED"), nil, 0o600)
+	<-told
+	echo(os.Getenv("NAME"))
 }
 
 // shutListeners does what a hostile job would: it shuts down every listening
 // socket that it holds, and so the registry's share of them.
 func shutListeners() {
+	for _, fd := range listeningSockets() {
+		unix.Shutdown(fd, unix.SHUT_RDWR)
+	}
+}
+
+func listeningSockets() (fds []int) {
 	entries, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range entries {
 		fd, _ := strconv.Atoi(e.Name())
 		if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && on == 1 {
-			unix.Shutdown(fd, unix.SHUT_RDWR)
+			fds = append(fds, fd)
 		}
 	}
+	return fds
 }
 
 // noDeadline is the context of processes that the test itself ends.

@@ -20,11 +20,11 @@ func (j *job) answerPatience() time.Duration {
 }
 
 // stop asks the job's process to end. What its transactions decide is asked of the
-// process itself, if it has made itself known; everything else, or whoever does not
+// process itself, if it can be asked; everything else, or whoever does not
 // answer, gets SIGTERM (R184). The machine's timer runs in any case.
 func (d *daemon) stop(j *job) {
 	p := j.proc
-	if !j.file.EnableTransactions || j.conn == nil || !j.conn.spoke {
+	if !j.file.EnableTransactions || j.conn == nil || !j.conn.answers {
 		p.signal(unix.SIGTERM)
 		return
 	}

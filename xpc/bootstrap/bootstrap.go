@@ -23,6 +23,8 @@ const RegistryName = "org.openxpc.registry"
 // inherits; EnvBootstrapReturn is where such a job connects again when the registry
 // was restarted: the number of an inherited descriptor that stands for a socket's file
 // (O_PATH), or where there is no such thing the file's path; EnvServiceName is the name it serves, if its job declares just one;
+// EnvListener is FD:PARENT, for the process alone whose parent has that id: the number
+// of that name's listening socket, which it inherits so that it need not wait for it;
 // EnvTransactions is "1" for a job whose transactions decide how it is ended; EnvTally is
 // where such a job counts them for its registry to see ([TallyName]).
 const (
@@ -30,6 +32,7 @@ const (
 	EnvBootstrapFD     = "XPC_BOOTSTRAP_FD"
 	EnvBootstrapReturn = "XPC_BOOTSTRAP_RETURN"
 	EnvServiceName     = "XPC_SERVICE_NAME"
+	EnvListener        = "XPC_LISTENER"
 	EnvTransactions    = "XPC_TRANSACTIONS"
 	EnvTally           = "XPC_TRANSACTION_TALLY"
 )
@@ -42,6 +45,7 @@ const (
 	KeyName     = "name"      // string: service name
 	KeyEndpoint = "endpoint"  // endpoint: where clients dial
 	KeyListener = "listener"  // fd: the listening socket, handed over at check-in
+	KeyHeld     = "held"      // bool: the caller inherited the listening socket, and needs no answer
 	KeyLabel    = "label"     // string: job label
 	KeyPath     = "path"      // string: absolute path of a job file
 	KeyServices = "services"  // string: absolute path of the folder of the caller's own services
@@ -60,7 +64,7 @@ const (
 // is gone for good, the registry sends OpGone with KeyName and KeyReason.
 const (
 	OpLookUp   = "look-up"   // name, services (optional) -> endpoint
-	OpCheckIn  = "check-in"  // name -> listener, endpoint
+	OpCheckIn  = "check-in"  // name -> listener, endpoint; name, held -> nothing
 	OpCheckOut = "check-out" // name -> nothing: the listener was cancelled, the name stays with the registry
 	OpGone     = "gone"      // sent by the registry
 
