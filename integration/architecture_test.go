@@ -49,7 +49,7 @@ var allowed = []struct {
 }
 
 // forbidden must never become a dependency of programs that only use the library.
-var forbidden = []string{"cobra", "plist", "go-systemd", "prometheus", "msgpack"}
+var forbidden = []string{"cobra", "plist", "go-systemd", "prometheus", "msgpack", "fsnotify"}
 
 // topLevel is what the repository's first page shows; dot files may be added.
 var topLevel = []string{

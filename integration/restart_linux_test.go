@@ -3,6 +3,7 @@ package integration_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/openxpc/openxpc/xpc"
@@ -247,6 +248,27 @@ func TestRestart_AJobThatDiesBusy(t *testing.T) {
 			then(s, s.running(job{label: "transactions"}))
 			s.dies("nobody waits for it, and it runs again", `because="ended with open transactions"`)
 			c.wants("its client has sent nothing since", interrupted)
+		})
+	}
+}
+
+// What changes while no registry runs is a change all the same: the next one knows how it was.
+func TestRestart_APathThatChangesMeanwhile(t *testing.T) {
+	for _, way := range []struct {
+		name string
+		do   func(s *supervisor, change func())
+	}{
+		{"crash", func(s *supervisor, change func()) { s.crash(); change(); s.start() }},
+		{"upgrade", func(s *supervisor, change func()) { s.upgrade(); change() }},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			s := supervise(t)
+			watched, file := filepath.Join(s.dir, "watched"), filepath.Join(s.dir, "watcher.json")
+			text := fmt.Sprintf(`{"Label": "watcher", "ProgramArguments": ["true"], "WatchPaths": [%q]}`, watched)
+			must(t, os.WriteFile(file, []byte(text), 0o600))
+			s.tool(bootstrap.OpLoad, bootstrap.KeyPath, file)
+			way.do(s, func() { must(t, os.WriteFile(watched, nil, 0o600)) })
+			s.dies("it is noticed", `because="path changed"`)
 		})
 	}
 }

@@ -37,9 +37,11 @@ type daemon struct {
 	ending     []*xpc.Connection // of processes that ended; their last event is awaited at the end
 	overrides  *overrides
 	closing    bool
-	rested     bool   // idle is closed
-	pressure   func() // ends the watch for scarce memory, or nil
-	looking    bool   // a timer for the paths of jobs is armed
+	rested     bool        // idle is closed
+	pressure   func()      // ends the watch for scarce memory, or nil
+	looking    *time.Timer // for the paths of jobs, or nil
+	lookSoon   bool        // it is armed for that
+	watcher    *watcher    // of those paths, or nil
 
 	manager  *handover.Manager
 	store    *handover.Store // what outlives the process; nil for nothing
@@ -198,6 +200,7 @@ func (d *daemon) close(door *xpc.Connection) {
 	d.do(func() error {
 		d.closing = true
 		d.stopPressure()
+		d.stopLooking()
 		for _, j := range d.jobs {
 			d.unload(j, "the registry is ending")
 		}

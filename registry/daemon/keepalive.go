@@ -1,17 +1,11 @@
 package daemon
 
 import (
-	"cmp"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/openxpc/openxpc/registry/internal/launch"
 )
-
-// lookEvery is how often the paths are looked at that jobs depend on. To look is
-// the same on every system.
-const lookEvery = 2 * time.Second
 
 // consider tells the job's machine whether it is to be kept running (R218, R219).
 // What the last run came to is to be known before the machine hears of its end.
@@ -72,22 +66,5 @@ func (j *job) depends() bool {
 
 // looks says whether the job's start depends on what is in the file system.
 func (j *job) looks() bool {
-	f := j.file
-	return f.KeepAlive != nil && len(f.KeepAlive.PathState) > 0 || len(f.WatchPaths)+len(f.QueueDirectories) > 0
-}
-
-// startLooking looks at paths from now on, for as long as a job wants it.
-func (d *daemon) startLooking() {
-	if len(d.lookers) == 0 || d.looking || d.closing {
-		return
-	}
-	d.looking = true
-	time.AfterFunc(cmp.Or(d.opts.lookEvery, lookEvery), func() {
-		d.queue.Async(func() {
-			d.looking = false
-			d.lookers.each(d.consider)
-			d.lookForChanges()
-			d.startLooking()
-		})
-	})
+	return len(j.paths()) > 0
 }

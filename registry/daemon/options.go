@@ -80,7 +80,7 @@ type Options struct {
 
 	maxClients  int              // for tests; 0 is MaxClients
 	exitTimeout time.Duration    // for tests; 0 is launch.ExitTimeout
-	lookEvery   time.Duration    // for tests; 0 is the constant lookEvery
+	lookEvery   time.Duration    // for tests; 0 is lookSeldom or lookOften
 	pace        time.Duration    // for tests; 0 is launch.RetryTimeout
 	wall        func() time.Time // for tests; nil is time.Now
 	started     func(*daemon)    // for tests; called before the first client

@@ -59,6 +59,7 @@ type jobRecord struct {
 	Path     string        `json:",omitempty"` // of the way back
 	Tally    string        `json:",omitempty"` // id of the tally
 	Sockets  []keptSocket  `json:",omitempty"`
+	Stamps   []stamp       `json:",omitempty"` // of the WatchPaths, when they were looked at last
 	PID      int           `json:",omitempty"`
 }
 
@@ -132,7 +133,7 @@ func (d *daemon) saveJob(j *job) {
 	if j.failure != nil {
 		r.Failure = j.failure.Error()
 	}
-	r.Sockets = j.keptSockets()
+	r.Sockets, r.Stamps = j.keptSockets(), j.stamps
 	if j.back != nil {
 		r.Kept, r.Path = j.back.id, j.back.path
 	}
@@ -318,6 +319,9 @@ func keptFile(fd int, name string) *os.File {
 func (d *daemon) resume(j *job, r *jobRecord, held *handover.Held) {
 	j.runs, j.exited, j.status, j.dirty, j.because, j.farther, j.again = r.Runs, r.Exited, r.Status, r.Dirty, r.Because, r.Farther, r.Again
 	j.intervalEnd, j.next = r.Interval, r.Next
+	if len(r.Stamps) == len(j.stamps) { // what changed meanwhile is seen at the next look
+		j.stamps = r.Stamps
+	}
 	if r.Failure != "" {
 		j.failure = errors.New(r.Failure)
 	}
