@@ -1,6 +1,9 @@
 package xpc
 
-import "unsafe"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
 // Data is a run of bytes (xpc_data_create). It never changes after it was made,
 // and any number of goroutines may read it. A nil *Data has no bytes.
@@ -11,6 +14,23 @@ import "unsafe"
 type Data struct {
 	bytes  string  // a string, because data lies in containers unboxed, as strings do
 	shared *region // in place of bytes; nil mostly
+
+	copied atomic.Pointer[region] // of bytes, made when they were sent first; nil mostly
+}
+
+// region is where the data can be mapped by others, nil if that cannot be had. Data
+// that lies elsewhere is copied there once, however many it is sent to.
+func (d *Data) region() *region {
+	if d.shared != nil {
+		return d.shared
+	}
+	if r := d.copied.Load(); r != nil {
+		return r
+	}
+	if r := regionOf(bytesOf(d.bytes)); r == nil || d.copied.CompareAndSwap(nil, r) {
+		return r
+	}
+	return d.copied.Load()
 }
 
 // NewData copies b, which may be nil for empty data (R20). See [NewSharedData] for

@@ -128,7 +128,12 @@ func (dec *decoder) value(v *value, k *kin) error {
 	case wire.KindString:
 		v.kind, v.str = TypeString, textOf(t.Bytes)
 	case wire.KindData:
-		v.kind, v.str = TypeData, textOf(t.Bytes)
+		v.kind = TypeData
+		if len(t.Bytes) >= sharedDataFrom { // it may be sent on, and then is shared
+			v.obj = &Data{bytes: textOf(t.Bytes)}
+		} else {
+			v.str = textOf(t.Bytes)
+		}
 	case wire.KindUUID:
 		v.kind, v.str = TypeUUID, textOf(t.Bytes)
 	default:

@@ -186,10 +186,12 @@ func (e *encoder) dataOf(v *value) error {
 // ownership for the message; nil if there is none.
 func (e *encoder) memoryOf(v *value, d *Data) *transport.Descriptor {
 	if d != nil {
-		d.shared.d.Retain()
-		return d.shared.d
+		if r := d.region(); r != nil {
+			r.d.Retain()
+			return r.d
+		}
 	}
-	fd, err := memory.CreateFrom(bytesOf(v.str))
+	fd, err := memory.CreateFrom(bytesOf(v.plainData()))
 	if err != nil {
 		return nil
 	}

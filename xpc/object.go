@@ -100,7 +100,7 @@ func valueOf(o Object) value {
 		switch {
 		case o == nil:
 			return value{}
-		case o.shared != nil:
+		case o.shared != nil || o.Len() >= sharedDataFrom: // it may lie, or come to lie, where others can map it
 			return value{kind: TypeData, obj: o}
 		}
 		return value{kind: TypeData, str: o.bytes}
