@@ -32,6 +32,7 @@ race: ## Run the tests with the race detector
 
 soak: ## Kill services and the registry under load for SOAK (60s), besiege them in full figures; forge identities FORGINGS (20) times
 	SOAK=$(or $(SOAK),60s) go test ./integration -run '^Test(Soak|Row)' -count=1 -v -timeout 30m
+	SOAK=1 go test ./xpc -run '^TestRow' -count=1 -timeout 30m
 	go test ./credentials/identity -run '^TestForging' -count=$(or $(FORGINGS),20) -timeout 24h
 
 # The Go tool fetches staticcheck once. Its checks for mistakes (SA) and needless

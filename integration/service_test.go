@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/openxpc/openxpc/integration/leaktest"
 	"github.com/openxpc/openxpc/xpc"
@@ -174,6 +175,10 @@ func init() {
 		"listen again":      func(p *peer, m *xpc.Dictionary) { p.s.listen(os.Getenv(serviceNameVariable)); p.answer(m, nil) },
 		"read shared":       readShared,
 		"give descriptor":   giveDescriptor,
+		"keep":              keep,
+		"share queue":       func(p *peer, m *xpc.Dictionary) { p.SetTargetQueue(sharedQueue); p.answer(m, nil) },
+		"work":              func(*peer, *xpc.Dictionary) { time.Sleep(time.Millisecond) },
+		"fan out":           fanOut,
 	}
 }
 
@@ -263,6 +268,32 @@ func release(p *peer, m *xpc.Dictionary) {
 	for _, k := range kept {
 		of.answer(k, func(reply *xpc.Dictionary) { reply.SetString("filler", strings.Repeat("x", int(m.GetInt64("size")))) })
 		k.Release()
+	}
+	p.answer(m, nil)
+}
+
+// sharedQueue is that of the peers who asked for it.
+var sharedQueue = xpc.NewQueue("shared")
+
+// keep is hold without a word.
+func keep(p *peer, m *xpc.Dictionary) {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	p.kept = append(p.kept, m.Retain())
+}
+
+// fanOut sends the data that came to every other peer.
+func fanOut(p *peer, m *xpc.Dictionary) {
+	p.s.mu.Lock()
+	peers := p.s.peers
+	p.s.mu.Unlock()
+	for _, to := range peers {
+		if to == p {
+			continue
+		}
+		out := xpc.NewDictionary()
+		out.Set("data", m.Get("data"))
+		to.SendMessage(out)
 	}
 	p.answer(m, nil)
 }

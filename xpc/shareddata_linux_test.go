@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -119,6 +121,38 @@ func TestReceivedDataIsSentOnAsItIs(t *testing.T) {
 	}
 	if !bytes.Equal(r.GetData("d"), pattern(1<<20)) {
 		t.Error("it can be read no more after it was sent on")
+	}
+}
+
+// Long data that came inline, as before HELLO, is copied once, however often it is
+// sent on.
+func TestInlineDataIsCopiedOnce(t *testing.T) {
+	if !memory.Seals() {
+		t.Skip("memory that is not sealed is copied")
+	}
+	m := NewDictionary()
+	m.SetData("d", pattern(1<<20))
+	body, _, err := encodeMessage(nil, m, &unsureLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	came, _, err := decode(body, nil, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sentOn := NewDictionary()
+	sentOn.Set("d", came.Get("d"))
+	_, first, err := encodeMessage(nil, sentOn, &defaultLimits)
+	if err != nil || len(first) != 1 {
+		t.Fatalf("%v, %d descriptors: want it shared", err, len(first))
+	}
+	_, second, _ := encodeMessage(nil, sentOn, &defaultLimits)
+	if len(second) != 1 || first[0] != second[0] {
+		t.Error("it was copied again")
+	}
+	closeAll(append(first, second...))
+	if !bytes.Equal(came.GetData("d"), pattern(1<<20)) {
+		t.Error("it has changed")
 	}
 }
 
@@ -323,19 +357,61 @@ func TestHostileMemory(t *testing.T) {
 
 const constantSeals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 
-// A sender that cuts and fills its memory while it is copied, 1,000 times: the
-// receiver sees all of it or a reason, and lives.
-func TestMemoryThatIsCutWhileItIsRead(t *testing.T) {
+// rounds is the demanded number under make soak, else the daily one.
+func rounds(demanded, daily int) int {
+	if os.Getenv("SOAK") != "" {
+		return demanded
+	}
+	return daily
+}
+
+// Row 28: a sender that cuts its memory, makes holes in it and fills it again while
+// it is copied: the receiver sees all of it or a reason, and lives. What is sealed
+// against cutting alone can still get holes, so it is copied as well.
+func TestRow28_MemoryThatChangesWhileItIsRead(t *testing.T) {
 	if !memory.Seals() {
 		t.Skip("what follows is about seals")
 	}
-	fd, err := unix.MemfdCreate("hostile", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		t.Fatal(err)
+	for what, seals := range map[string]int{"without seals": 0, "sealed against cutting": unix.F_SEAL_SHRINK | unix.F_SEAL_GROW} {
+		fd, err := unix.MemfdCreate("hostile", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		unix.Fallocate(fd, 0, 0, sharedDataFrom)
+		unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+		change := func() {
+			unix.Ftruncate(fd, 0)
+			unix.Fallocate(fd, 0, 0, sharedDataFrom)
+			unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, sharedDataFrom/2)
+			unix.Fallocate(fd, 0, 0, sharedDataFrom)
+		}
+		body := wire.AppendSharedData(wire.AppendString(wire.AppendMapHeader(nil, 1), "d"), 0, sharedDataFrom)
+		all, delivered := rounds(10_000, 1000), 0
+		whileChanging(change, func() {
+			for range all {
+				d, _ := transport.DupDescriptor(fd)
+				m, _, err := decode(bytes.Clone(body), []*transport.Descriptor{d}, Limits{})
+				if err != nil {
+					continue
+				}
+				delivered++
+				got := m.Get("d").(*Data)
+				if got.shared != nil {
+					t.Fatalf("%s: it was mapped", what)
+				}
+				if len(bytes.TrimLeft(got.Bytes(), "\x00")) != 0 || got.Len() != sharedDataFrom {
+					t.Fatalf("%s: something that never was there was read", what)
+				}
+			}
+		})
+		t.Logf("%s: %d of %d were read whole", what, delivered, all)
 	}
-	defer unix.Close(fd)
-	stop := make(chan struct{})
-	done := make(chan struct{})
+}
+
+// whileChanging runs f while change is run again and again.
+func whileChanging(change, f func()) {
+	stop, done := make(chan struct{}), make(chan struct{})
 	go func() { // ends with stop
 		defer close(done)
 		for {
@@ -343,26 +419,123 @@ func TestMemoryThatIsCutWhileItIsRead(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				unix.Ftruncate(fd, 0)
-				unix.Fallocate(fd, 0, 0, sharedDataFrom)
+				change()
 			}
 		}
 	}()
-	body := wire.AppendSharedData(wire.AppendString(wire.AppendMapHeader(nil, 1), "d"), 0, sharedDataFrom)
-	delivered := 0
-	for range 1000 {
-		d, _ := transport.DupDescriptor(fd)
-		m, _, err := decode(bytes.Clone(body), []*transport.Descriptor{d}, Limits{})
-		if err == nil {
-			delivered++
-			if len(bytes.TrimLeft(m.GetData("d"), "\x00")) != 0 || len(m.GetData("d")) != sharedDataFrom {
-				t.Fatal("something that never was there was read")
+	defer func() { close(stop); <-done }()
+	f()
+}
+
+// Row 28: shared memory stays what both sides write to, so the other side can make
+// holes in it. They read as zeros; a reader of the mapping does not die.
+func TestRow28_SharedMemoryWithHoles(t *testing.T) {
+	if !memory.Seals() {
+		t.Skip("holes are Linux's")
+	}
+	const n = 64 << 10
+	s, err := NewSharedMemory(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	b, err := s.Map()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd := s.fd.d.FD()
+	if err := unix.Ftruncate(fd, 0); err == nil {
+		t.Fatal("it could be cut")
+	}
+	whileChanging(func() {
+		unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, n)
+	}, func() {
+		for i := range rounds(10_000, 1000) {
+			for at := 0; at < n; at += 4096 {
+				b[at] = byte(i)
+				if got := b[at]; got != byte(i) && got != 0 {
+					t.Fatalf("read %d, which nobody wrote", got)
+				}
 			}
 		}
+	})
+}
+
+// Row 29: what is decoded while its sender writes to it is a snapshot, read once.
+func TestRow29_DecodedOnce(t *testing.T) {
+	if !memory.Seals() {
+		t.Skip("what follows is about seals")
 	}
-	close(stop)
-	<-done
-	t.Logf("%d of 1,000 were read whole", delivered)
+	const n = 4096
+	fd, err := unix.MemfdCreate("hostile", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	text := bytes.Repeat([]byte{1}, n)
+	unix.Pwrite(fd, text, 0)
+	body := wire.AppendSharedData(wire.AppendString(wire.AppendMapHeader(nil, 1), "d"), 0, n)
+	whileChanging(func() {
+		text[0]++
+		copy(text[1:], text)
+		unix.Pwrite(fd, text, 0)
+	}, func() {
+		for range rounds(1_000_000, 5000) {
+			d, _ := transport.DupDescriptor(fd)
+			m, _, err := decode(bytes.Clone(body), []*transport.Descriptor{d}, Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := m.GetData("d")
+			if first := bytes.Clone(b); !bytes.Equal(first, b) || m.Get("d").(*Data).shared != nil {
+				t.Fatal("what was received changes")
+			}
+		}
+	})
+}
+
+// Row 29: a terabyte of holes is refused for what it is, and costs nothing.
+func TestRow29_TerabyteOfHoles(t *testing.T) {
+	if !memory.Seals() {
+		t.Skip("what follows is about seals")
+	}
+	const tera = 1 << 40
+	for _, seals := range []int{0, constantSeals} {
+		fd, err := unix.MemfdCreate("hostile", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if err := unix.Ftruncate(fd, tera); err != nil {
+			t.Fatal(err)
+		}
+		unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+		for _, c := range []struct {
+			claim uint64
+			lim   Limits
+			want  string
+		}{
+			{tera, Limits{}, "MaxSharedSize"},
+			{tera, Limits{MaxSharedSize: math.MaxInt}, "holes"},
+			{1 << 30, Limits{}, "holes"},
+		} {
+			body := wire.AppendSharedData(wire.AppendString(wire.AppendMapHeader(nil, 1), "d"), 0, c.claim)
+			d, _ := transport.DupDescriptor(fd)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			_, _, err := decode(body, []*transport.Descriptor{d}, c.lim)
+			took := time.Since(start)
+			runtime.ReadMemStats(&after)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%d bytes claimed: got %v, want a reason with %q", c.claim, err, c.want)
+			}
+			if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<20 {
+				t.Errorf("%d bytes claimed: %d bytes were allocated", c.claim, grown)
+			}
+			t.Logf("%d bytes claimed: refused after %v", c.claim, took)
+		}
+	}
 }
 
 // Regions that nobody sees any more go, and take their descriptors along.
