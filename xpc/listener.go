@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/openxpc/openxpc/transport"
 	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
 )
@@ -19,12 +21,13 @@ type listener struct {
 	once sync.Once // opens the socket: at activation, or earlier for an endpoint
 	err  error
 
-	mu      sync.Mutex // guards the rest
-	ep      *Endpoint
-	socket  *transport.Listener
-	peers   map[*Connection]int // not invalid, and whose silent one it is; of a named listener, those not yet announced
-	silent  map[int]int         // how many each user has that have said nothing
-	stopped bool
+	mu        sync.Mutex // guards the rest
+	ep        *Endpoint
+	socket    *transport.Listener
+	accepting bool
+	peers     map[*Connection]int // not invalid, and whose silent one it is; of a named listener, those not yet announced
+	silent    map[int]int         // how many each user has that have said nothing
+	stopped   bool
 }
 
 // socketSource gets a listening socket and lets go of it.
@@ -90,6 +93,10 @@ func (l *listener) endpoint() *Endpoint {
 // renew has the listener accept from fd, which it takes over, unless that is the
 // socket that it has.
 func (l *listener) renew(fd int, ep *Endpoint) error {
+	if err := l.open(); err != nil { // it is under way
+		unix.Close(fd)
+		return err
+	}
 	next, err := transport.NewListener(fd, l.options())
 	if err != nil {
 		return err
@@ -105,13 +112,11 @@ func (l *listener) renew(fd int, ep *Endpoint) error {
 		next.Close()
 		return nil
 	}
-	if err := next.Restamp(); err != nil {
-		next.Close()
-		return err
-	}
-	if err := next.Start(l.accept); err != nil {
-		next.Close()
-		return err
+	if l.accepting {
+		if err := l.acceptFrom(next); err != nil {
+			next.Close()
+			return err
+		}
 	}
 	l.socket, l.ep = next, ep
 	old.Close()
@@ -159,10 +164,15 @@ func (l *listener) startAccepting() error {
 	if l.stopped {
 		return ErrCanceled
 	}
-	if err := l.socket.Restamp(); err != nil {
+	l.accepting = true
+	return l.acceptFrom(l.socket)
+}
+
+func (l *listener) acceptFrom(socket *transport.Listener) error {
+	if err := socket.Restamp(); err != nil {
 		return err
 	}
-	return l.socket.Start(l.accept)
+	return socket.Start(l.accept)
 }
 
 // accept makes a peer of a client. The program hears of it with its first message (R53).

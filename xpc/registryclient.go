@@ -49,6 +49,7 @@ type registryClient struct {
 	listener  inheritedListener
 	orphaned  bool // the inherited socket led to a registry that is gone for good
 	uses      int  // look-ups and check-ins under way
+	losses    int  // of a registry
 	names     map[string]*registryName
 	served    map[*checkedIn]struct{}
 	pause     time.Duration // before the next attempt to find a registry
@@ -181,6 +182,9 @@ func (r *registryClient) event(conn *Connection, o Object) {
 // lost: the registry has ended. Names stay known, and their sockets may answer. If a
 // new registry is there already, it is asked again; if none is, it is looked for.
 func (r *registryClient) lost(conn *Connection, e *Error) {
+	r.mu.Lock()
+	r.losses++
+	r.mu.Unlock()
 	switch e {
 	case ErrConnectionInterrupted:
 		r.repeat(conn)
@@ -218,8 +222,27 @@ func (r *registryClient) find() {
 	r.repeat(conn)
 }
 
+// noted is called, with r.mu held, when what was asked for after so many losses has been
+// given and noted. The repeat after a loss since then may not have known of it.
+func (r *registryClient) noted(losses int) {
+	switch {
+	case r.losses == losses:
+	case r.conn == nil:
+		time.AfterFunc(leastPause, r.find)
+	default:
+		go r.repeat(r.conn) // ends with the registry's answers
+	}
+}
+
+func (r *registryClient) lossesSoFar() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.losses
+}
+
 // repeat asks the registry at conn's other end for all that an earlier one had
-// granted. It waits as long as that end is there; who loses it repeats anew.
+// granted. It waits as long as that end is there; who loses it repeats anew. What is
+// asked twice comes to the same.
 func (r *registryClient) repeat(conn *Connection) {
 	r.mu.Lock()
 	names, served := slices.Collect(maps.Keys(r.names)), slices.Collect(maps.Keys(r.served))
@@ -245,7 +268,7 @@ func (r *registryClient) repeat(conn *Connection) {
 
 // lookUpAgain fails only if the registry does not answer.
 func (r *registryClient) lookUpAgain(conn *Connection, name string) error {
-	answer, err := r.request(context.Background(), conn, bootstrap.OpLookUp, name)
+	answer, err := r.request(context.Background(), conn, bootstrap.OpLookUp, name, false)
 	if err != nil {
 		return err
 	}
@@ -265,7 +288,7 @@ func (r *registryClient) lookUpAgain(conn *Connection, name string) error {
 // serveAgain fails only if the registry does not answer. A listener whose name is
 // another's by now has come to its end.
 func (r *registryClient) serveAgain(conn *Connection, s *checkedIn) error {
-	answer, err := r.request(context.Background(), conn, bootstrap.OpCheckIn, s.name)
+	answer, err := r.request(context.Background(), conn, bootstrap.OpCheckIn, s.name, true)
 	if err != nil {
 		return err
 	}
@@ -343,6 +366,7 @@ func (r *registryClient) known(name string, c *Connection) *Endpoint {
 
 // lookUp asks for a name on behalf of c, which is told when the name goes.
 func (r *registryClient) lookUp(ctx context.Context, name string, c *Connection) (*Endpoint, error) {
+	losses := r.lossesSoFar()
 	answer, err := r.ask(ctx, "lookup", bootstrap.OpLookUp, name)
 	defer r.done()
 	if err != nil {
@@ -362,6 +386,7 @@ func (r *registryClient) lookUp(ctx context.Context, name string, c *Connection)
 	}
 	n.endpoint = ep
 	n.users[c] = struct{}{}
+	r.noted(losses)
 	return ep, nil
 }
 
@@ -397,6 +422,7 @@ func (r *registryClient) checkIn(s *checkedIn) (int, *Endpoint, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), registryPatience)
 	defer cancel()
+	losses := r.lossesSoFar()
 	answer, err := r.ask(ctx, checkingIn, bootstrap.OpCheckIn, s.name)
 	defer r.done()
 	if err != nil {
@@ -409,6 +435,7 @@ func (r *registryClient) checkIn(s *checkedIn) (int, *Endpoint, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.served[s] = struct{}{}
+	r.noted(losses)
 	return fd, ep, nil
 }
 
@@ -474,7 +501,7 @@ func (r *registryClient) checkOut(s *checkedIn) {
 // after an error.
 func (r *registryClient) ask(ctx context.Context, stage, op, name string) (*Dictionary, error) {
 	for {
-		answer, err := r.request(ctx, r.use(), op, name)
+		answer, err := r.request(ctx, r.use(), op, name, false)
 		switch {
 		case errors.Is(err, ErrConnectionInterrupted) && ctx.Err() == nil:
 			r.done()
@@ -486,8 +513,11 @@ func (r *registryClient) ask(ctx context.Context, stage, op, name string) (*Dict
 	}
 }
 
-func (r *registryClient) request(ctx context.Context, conn *Connection, op, name string) (*Dictionary, error) {
+func (r *registryClient) request(ctx context.Context, conn *Connection, op, name string, again bool) (*Dictionary, error) {
 	m := requestFor(op, name)
+	if again {
+		m.SetBool(bootstrap.KeyAgain, true)
+	}
 	if r.services != nil {
 		m.SetString(bootstrap.KeyServices, r.services())
 	}

@@ -201,6 +201,7 @@ func (d *daemon) checkIn(r *call) error {
 // giveListener is a check-in by who may make it.
 func (d *daemon) giveListener(r *call, name string) error {
 	who := d.caller(r.from)
+	who.Again = r.m.GetBool(bootstrap.KeyAgain)
 	d.reclaim(r.from, name)
 	changes, err := d.names.CheckIn(who, name)
 	if err != nil {

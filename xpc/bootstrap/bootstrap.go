@@ -45,6 +45,7 @@ const (
 	KeyName     = "name"      // string: service name
 	KeyEndpoint = "endpoint"  // endpoint: where clients dial
 	KeyListener = "listener"  // fd: the listening socket, handed over at check-in
+	KeyAgain    = "again"     // bool: the caller may serve the name already, over this connection
 	KeyHeld     = "held"      // bool: the caller inherited the listening socket, and needs no answer
 	KeyLabel    = "label"     // string: job label
 	KeyPath     = "path"      // string: absolute path of a job file
@@ -64,7 +65,7 @@ const (
 // is gone for good, the registry sends OpGone with KeyName and KeyReason.
 const (
 	OpLookUp   = "look-up"   // name, services (optional) -> endpoint
-	OpCheckIn  = "check-in"  // name -> listener, endpoint; name, held -> nothing
+	OpCheckIn  = "check-in"  // name, again (optional) -> listener, endpoint; name, held -> nothing
 	OpCheckOut = "check-out" // name -> nothing: the listener was cancelled, the name stays with the registry
 	OpGone     = "gone"      // sent by the registry
 

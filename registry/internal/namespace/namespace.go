@@ -39,6 +39,7 @@ type Caller struct {
 	Client Client
 	Job    string // label of the job whose bootstrap socket the client holds, or ""
 	AdHoc  bool   // whether the client may register a name that no job declares
+	Again  bool   // whether it asks once more for what it may have been given already
 }
 
 // Kind says what a Change asks for.
@@ -234,6 +235,8 @@ func (t *Table) mayCheckIn(c Caller, e *entry, name string) error {
 		return nil
 	case e.job != "" && e.job != c.Job:
 		return refuse(bootstrap.NotPrivileged, "%q belongs to %s", name, e.holder())
+	case e.owner == c.Client && c.Again:
+		return nil
 	case e.active, e.job == "" && e.owner != c.Client:
 		return refuse(bootstrap.ServiceActive, "%q is served by %s already", name, e.holder())
 	}

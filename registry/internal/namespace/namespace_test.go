@@ -47,8 +47,8 @@ func step(t *testing.T, tab *Table, f []string) ([]Change, error) {
 		return tab.Undeclare(f[1], "it was unloaded"), nil
 	case "look":
 		return tab.LookUp(id(f[1]), f[2])
-	case "in": // client name [job]
-		c := Caller{Client: id(f[1]), AdHoc: true}
+	case "in", "in-again": // client name [job]
+		c := Caller{Client: id(f[1]), AdHoc: true, Again: f[0] == "in-again"}
 		if len(f) > 3 {
 			c.Job = f[3]
 		}
@@ -73,6 +73,18 @@ func TestTable(t *testing.T) {
 		want   string
 	}{
 		{
+			"who asks again has what it had, and nobody else's",
+			[]string{"declare J a", "in-again 9 a J", "in-again 9 a J", "in 9 a J", "in-again 10 a J", "in 5 x", "in-again 5 x", "in-again 6 x"},
+			`declare J a ->
+in-again 9 a J -> create-socket(a)
+in-again 9 a J ->
+in 9 a J -> service active: "a" is served by job "J" already
+in-again 10 a J -> service active: "a" is served by job "J" already
+in 5 x -> create-socket(x)
+in-again 5 x ->
+in-again 6 x -> service active: "x" is served by a program that no job launched already
+`,
+		}, {
 			"a name costs nothing before somebody wants it, and is watched until the job checks in",
 			[]string{"declare J a b", "look 1 a", "look 2 a", "in 9 a J", "look 3 a"},
 			`declare J a b ->
