@@ -19,7 +19,7 @@ import (
 )
 
 // validating is a stage whose program asks for library validation, the libraries that the
-// program needs, and what has its team sign them.
+// program needs, and what makes one part of the platform and has its team sign the others.
 func validating(t *testing.T) (s *stage, libraries []string, signAll func()) {
 	t.Helper()
 	s = setStage(t)
@@ -38,8 +38,20 @@ func validating(t *testing.T) (s *stage, libraries []string, signAll func()) {
 	anew := func() { s.who.Verifier = Signatures(codesign.NewVerifier(codesign.System(dir), nil)) }
 	anew()
 	return s, libraries, func() {
-		for _, path := range libraries {
-			sign(path, 0)
+		for n, path := range libraries {
+			if n > 0 {
+				sign(path, 0)
+				continue
+			}
+			library, err := os.ReadFile(path)
+			must(t, err)
+			e, err := codesign.Sign(manifestOf(t, library), nil, nil)
+			must(t, err)
+			_, err = codesign.StoreSignature(codesign.System(dir)[1].Store, e)
+			must(t, err)
+			list := codesign.System(dir)[1].Platform
+			must(t, os.MkdirAll(list, 0o755))
+			must(t, os.WriteFile(filepath.Join(list, "libraries.list"), fmt.Appendf(nil, "cdhash %x\n", e.CDHash), 0o644))
 		}
 		anew()
 	}
@@ -61,15 +73,23 @@ func signer(t *testing.T, dir string) (sign func(path string, flags requirement.
 		t.Helper()
 		b, err := os.ReadFile(path)
 		must(t, err)
-		digest, err := codesign.Measure(bytes.NewReader(b), int64(len(b)))
-		must(t, err)
-		e, err := key.Sign(&codesign.Manifest{
-			Identifier: identifier, Team: team, Marker: marker, Created: now, Flags: flags,
-			Files: []codesign.File{{Digest: digest, Size: int64(len(b)), Arch: runtime.GOARCH}},
-		})
+		m := manifestOf(t, b)
+		m.Identifier, m.Team, m.Marker, m.Flags = identifier, team, marker, flags
+		e, err := key.Sign(m)
 		must(t, err)
 		_, err = codesign.StoreSignature(place.Store, e)
 		must(t, err)
+	}
+}
+
+// manifestOf says of a file what anybody can.
+func manifestOf(t *testing.T, content []byte) *codesign.Manifest {
+	t.Helper()
+	digest, err := codesign.Measure(bytes.NewReader(content), int64(len(content)))
+	must(t, err)
+	return &codesign.Manifest{
+		Identifier: "com.example.library", Created: time.Now().Truncate(time.Second),
+		Files: []codesign.File{{Digest: digest, Size: int64(len(content)), Arch: runtime.GOARCH}},
 	}
 }
 
