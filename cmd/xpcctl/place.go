@@ -16,7 +16,7 @@ type namedPath struct {
 
 func isPathKey(key string) bool {
 	switch key {
-	case "Program", "WorkingDirectory", "StandardOutPath", "StandardErrorPath":
+	case "Program", "RootDirectory", "WorkingDirectory", "StandardOutPath", "StandardErrorPath":
 		return true
 	}
 	return false

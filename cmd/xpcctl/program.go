@@ -28,15 +28,25 @@ func remarks(file string) registry.Findings {
 	if err := registry.CheckTrust(file, os.Geteuid()); err != nil {
 		found = append(found, registry.Finding{Line: 1, Column: 1, Severity: registry.Warning, Text: fmt.Sprintf("your registry refuses the file: %v", err)})
 	}
-	for _, p := range namedPaths(data) {
+	paths := namedPaths(data)
+	root := "" // where the job's other paths are
+	for _, p := range paths {
+		if p.key == "RootDirectory" {
+			root = absolute(file, p.text)
+		}
+	}
+	for _, p := range paths {
 		severity, text := registry.Error, ""
+		path := filepath.Join(root, absolute(file, p.text))
 		switch p.key {
 		case "Program", "ProgramArguments":
-			severity, text = programRemark(file, p)
+			severity, text = programRemark(root, path, p)
+		case "RootDirectory":
+			text = folderRemark(root)
 		case "WorkingDirectory":
-			text = folderRemark(absolute(file, p.text))
+			text = folderRemark(path)
 		default:
-			text = folderRemark(filepath.Dir(absolute(file, p.text)))
+			text = folderRemark(filepath.Dir(path))
 		}
 		if text != "" {
 			found = append(found, registry.Finding{Line: p.line, Column: p.column, Severity: severity, Key: p.key, Text: text})
@@ -46,15 +56,14 @@ func remarks(file string) registry.Findings {
 }
 
 // programRemark: a bare word is looked for in the job's own PATH, which may be
-// another than this one.
-func programRemark(file string, p namedPath) (registry.Severity, string) {
+// another than this one, and is below its root folder.
+func programRemark(root, path string, p namedPath) (registry.Severity, string) {
 	if p.key == "ProgramArguments" && !strings.Contains(p.text, "/") {
-		if _, err := exec.LookPath(p.text); err != nil {
+		if _, err := exec.LookPath(p.text); err != nil && root == "" {
 			return registry.Warning, fmt.Sprintf("no program %q in this PATH; xpcd looks in the job's", p.text)
 		}
 		return registry.Warning, ""
 	}
-	path := absolute(file, p.text)
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
