@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -58,7 +59,19 @@ type usageError struct{ error }
 
 func main() {
 	daemon.RunHelper()
+	keepDescriptors()
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// keepDescriptors keeps to xpcd what it was started with: the pipes of a shell would
+// otherwise stay open in every job. It knows them where /dev/fd shows them.
+func keepDescriptors() {
+	entries, _ := os.ReadDir("/dev/fd")
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
 }
 
 // run is the program, from arguments to exit code.

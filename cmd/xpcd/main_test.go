@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/openxpc/openxpc/integration/leaktest"
 )
 
@@ -203,6 +205,45 @@ func TestHelper(t *testing.T) {
 	n, err := out.Read(buf)
 	if got := string(buf[:n]); err != nil || got != "0123\n" {
 		t.Errorf("got %q, %v, want the umask of the file", got, err)
+	}
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What xpcd was started with, such as a shell's pipe, is not its jobs'.
+func TestJobsInheritNothing(t *testing.T) {
+	if _, err := os.Stat("/dev/fd/0"); err != nil {
+		t.Skip("nothing here shows which descriptors are open")
+	}
+	dir := t.TempDir()
+	fd, err := syscall.Dup(1) // without close-on-exec
+	if err != nil {
+		t.Fatal(err)
+	}
+	const far = 100
+	if err := unix.Dup2(fd, far); err != nil {
+		t.Fatal(err)
+	}
+	syscall.Close(fd)
+	defer syscall.Close(far)
+	fifo := filepath.Join(dir, "out")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	job := write(t, filepath.Join(dir, "a.json"), `{"Label": "a", "RunAtLoad": true, "StandardOutPath": "out",
+		"ProgramArguments": ["sh", "-c", "if test -e /dev/fd/100; then echo open; else echo closed; fi"]}`, 0o600)
+	cmd, in := start(t, filepath.Join(dir, "x"), "--job", job, "--end-with-parent")
+	buf := make([]byte, 16)
+	n, err := out.Read(buf)
+	if got := string(buf[:n]); err != nil || got != "closed\n" {
+		t.Errorf("got %q, %v: a descriptor of xpcd's parent is open in the job", got, err)
 	}
 	in.Close()
 	if err := cmd.Wait(); err != nil {
