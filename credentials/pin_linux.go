@@ -16,17 +16,20 @@ import (
 var errImageChanged = errors.New("it has executed another program, or ended")
 
 // pin is how Linux does it. The pidfd stands for the process, dir is its folder in
-// /proc, and maps stands for its memory: at exec that is replaced, and the old one
+// /proc, and memory stands for its memory: at exec that is replaced, and the old one
 // ends with its last user. exe is compared besides, because a helper that shares
-// the old memory keeps it alive.
+// the old memory keeps it alive, as a child of vfork does until it executes something.
 type pin struct {
-	pid              int
-	pidfd, dir, maps int
-	key              uint64
-	exe              inode
+	pid                int
+	pidfd, dir, memory int
+	key                uint64
+	exe                inode
 }
 
-type inode struct{ dev, ino uint64 }
+type inode struct {
+	major, minor uint32
+	ino          uint64
+}
 
 // pinner does the steps; before, in tests, makes one fail.
 type pinner struct {
@@ -67,7 +70,7 @@ func (k *pinner) process(fd int) (pin, error) {
 
 // finish makes a pin of a pidfd, which is the pin's from here on.
 func (k *pinner) finish(pidfd int) (pin, error) {
-	p := pin{pidfd: pidfd, dir: -1, maps: -1}
+	p := pin{pidfd: pidfd, dir: -1, memory: -1}
 	err := k.open(&p)
 	if err == nil {
 		err = k.step("check")
@@ -105,11 +108,11 @@ func (k *pinner) open(p *pin) (err error) {
 	if err = unix.PidfdSendSignal(p.pidfd, 0, nil, 0); err != nil && !errors.Is(err, unix.EPERM) {
 		return err
 	}
-	if err = k.step("open maps"); err != nil {
+	if err = k.step("open pagemap"); err != nil {
 		return err
 	}
-	if p.maps, err = unix.Openat(p.dir, "maps", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
-		p.maps = -1
+	if p.memory, err = unix.Openat(p.dir, "pagemap", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		p.memory = -1
 		return gone(err)
 	}
 	if err = k.step("stat exe"); err != nil {
@@ -192,19 +195,20 @@ func pidfdKey(pidfd int) (uint64, error) {
 	return st.Ino, nil
 }
 
+// statAt asks nobody but the kernel: the server of a file system could let it wait.
 func statAt(dir int, name string) (inode, error) {
-	var st unix.Stat_t
+	var st unix.Statx_t
 	for {
-		err := unix.Fstatat(dir, name, &st, 0)
+		err := unix.Statx(dir, name, unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &st)
 		if err == unix.EINTR {
 			continue
 		}
-		return inode{uint64(st.Dev), uint64(st.Ino)}, err
+		return inode{st.Dev_major, st.Dev_minor, st.Ino}, err
 	}
 }
 
 func (p *pin) check() error {
-	if err := sameMemory(p.maps); err != nil {
+	if err := inUse(p.memory); err != nil {
 		return err
 	}
 	now, err := statAt(p.dir, "exe")
@@ -217,42 +221,24 @@ func (p *pin) check() error {
 	return nil
 }
 
-// procmapQuery is struct procmap_query of linux/fs.h.
-type procmapQuery struct {
-	size, flags, addr                             uint64
-	start, end, vmaFlags, pageSize, offset, inode uint64
-	major, minor, nameSize, buildIDSize           uint32
-	name, buildID                                 uint64
-}
-
-const (
-	procmapQueryIoctl = 0xc0686611 // _IOWR('f', 17, 104 bytes): PROCMAP_QUERY
-	coveringOrNextVMA = 0x10
-)
-
-// sameMemory asks whether the memory that maps was opened for is still in use.
-func sameMemory(maps int) error {
-	q := procmapQuery{flags: coveringOrNextVMA}
-	q.size = uint64(unsafe.Sizeof(q))
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(maps), procmapQueryIoctl, uintptr(unsafe.Pointer(&q)))
-	switch errno {
-	case 0:
+// inUse asks whether the memory that pagemap was opened for still has users. A read of
+// less than an entry is refused, but only of memory that has: of other memory there is
+// nothing to read. This is the one question that takes no lock of that memory, which its
+// process can hold for as long as it likes.
+func inUse(pagemap int) error {
+	var b [1]byte
+	switch _, err := unix.Pread(pagemap, b[:], 0); err {
+	case unix.EINVAL:
 		return nil
-	case unix.ESRCH, unix.ENOENT:
+	case nil:
 		return errImageChanged
-	case unix.ENOTTY: // before Linux 6.11
-		var b [1]byte
-		n, err := unix.Pread(maps, b[:], 0)
-		if err == nil && n == 0 {
-			return errImageChanged
-		}
+	default:
 		return err
 	}
-	return errno
 }
 
 func (p *pin) close() {
-	for _, fd := range []int{p.maps, p.dir, p.pidfd} {
+	for _, fd := range []int{p.memory, p.dir, p.pidfd} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}
