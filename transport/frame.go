@@ -36,6 +36,9 @@ type Frame struct {
 	// Sender is, of a received frame, who wrote its first byte; credentials.Unknown
 	// (PID 0) where the kernel does not say, and if another process wrote a part of it.
 	Sender credentials.Credentials
+	// Follows says, of a received frame, that it came whole with the bytes that the one
+	// before it ended in: nothing was read of the socket between the two.
+	Follows bool
 }
 
 // Options bound what a peer can make a Conn do. The zero value of a field means its default.

@@ -37,6 +37,7 @@ type inbox struct {
 	corked     bool                    // frames wait behind the one that is handed over
 	held       bool                    // something may have been appended while corked
 	first      credentials.Credentials // who wrote the first byte of the next frame
+	follows    bool                    // a frame was taken since the last read
 	frame      Frame                   // what Receive is given, so that it need not be allocated
 }
 
@@ -113,8 +114,8 @@ func (in *inbox) compose(f *Frame, h header, body []byte, owned bool) error {
 		return protocolError("a frame claims %d descriptors, %d came", h.files, len(in.files))
 	}
 	*f = Frame{Kind: h.kind, Flags: h.flags, ID: h.id, Body: body, Owned: owned,
-		Files: in.takeFiles(int(h.files)), Sender: in.first}
-	in.first = in.sender // whatever follows came with the last bytes
+		Files: in.takeFiles(int(h.files)), Sender: in.first, Follows: in.follows}
+	in.first, in.follows = in.sender, true // whatever follows came with the last bytes
 	return nil
 }
 
@@ -139,6 +140,7 @@ func (in *inbox) fill(m medium) error {
 	if err != nil {
 		return err
 	}
+	in.follows = false
 	switch {
 	case fresh:
 		in.first = in.sender

@@ -63,9 +63,10 @@ func TestSenderWroteAllOfIt(t *testing.T) {
 	var in inbox
 	var f Frame
 	for _, want := range []struct {
-		id  uint64
-		pid int
-	}{{1, 11}, {2, 11}, {3, 14}, {2, 17}, {1, 0}, {2, 13}, {3, 0}, {2, 17}} {
+		id      uint64
+		pid     int
+		follows bool // no read of the socket was needed for it
+	}{{1, 11, false}, {2, 11, true}, {3, 14, false}, {2, 17, false}, {1, 0, false}, {2, 13, true}, {3, 0, false}, {2, 17, false}} {
 		for {
 			ok, err := in.next(&f, &o)
 			if err != nil {
@@ -78,8 +79,8 @@ func TestSenderWroteAllOfIt(t *testing.T) {
 				t.Fatalf("before frame %d: %v", want.id, err)
 			}
 		}
-		if f.ID != want.id || f.Sender.PID != want.pid {
-			t.Errorf("frame %d is from %d, want frame %d from %d", f.ID, f.Sender.PID, want.id, want.pid)
+		if f.ID != want.id || f.Sender.PID != want.pid || f.Follows != want.follows {
+			t.Errorf("frame %d is from %d and follows: %v; want %+v", f.ID, f.Sender.PID, f.Follows, want)
 		}
 	}
 	in.drop()

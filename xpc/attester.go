@@ -34,8 +34,8 @@ type Process struct {
 type Attestation struct {
 	// Facts are not changed by anybody from here on.
 	Facts *requirement.Facts
-	// Check is nil while the process runs what Facts say; it is called for every
-	// message that comes. A nil Check fails always.
+	// Check is nil while the process runs what Facts say; it is called for each read of
+	// the socket that brought messages. A nil Check fails always.
 	Check func() error
 	// Slow says that Check takes longer than some microseconds. Then it is called
 	// where the message is to be handled, and not by who reads the socket.

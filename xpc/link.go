@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/openxpc/openxpc/credentials"
@@ -28,6 +29,10 @@ type link struct {
 	writer   int
 	mixed    bool
 	sender   *credentials.Credentials // of the last frame
+
+	// Reads of the socket that brought frames, which Receive alone counts, and up to which
+	// of them all was written before a check of who writes held.
+	reads, vouched atomic.Uint64
 
 	// Guarded by c.mu.
 	started  bool // callers may read it themselves

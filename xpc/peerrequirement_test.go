@@ -21,6 +21,7 @@ type attests struct {
 	err    error
 	asked  atomic.Int32
 	closed atomic.Int32
+	checks atomic.Int32
 
 	mu      sync.Mutex
 	changed error
@@ -37,6 +38,7 @@ func (a *attests) Attest(_ context.Context, p Process) (*Attestation, error) {
 }
 
 func (a *attests) check() error {
+	a.checks.Add(1)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.changed
@@ -532,6 +534,58 @@ func TestQueuedThenAnswered(t *testing.T) {
 		}
 		if got := g.seen.Load() == 1; got != c.fit {
 			t.Errorf("%s: handled %d messages", name, g.seen.Load())
+		}
+		conn.Close()
+	}
+}
+
+// TestOneCheckForARead: a check says that nothing has changed until now, so one after a
+// read of the socket is enough for all the messages that it brought; and what is read
+// later wants another.
+func TestOneCheckForARead(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		g := newGuarded(t)
+		a := signedTool()
+		a.slow = slow
+		g.listener.SetAttester(a)
+		setRequirement(t, g.listener, "always")
+		g.activate()
+		conn, err := NewEndpoint(g.listener).dial(transport.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &raw{conn, make(chan transport.Frame, 64)}
+		conn.Start(r)
+		hello, body := helloFrame(&defaultLimits), bodyOf(saying("x"))
+		r.send(frameHello, 0, 0, hello.Body)
+		r.send(frameMessage, flagWantsReply, 1, body)
+		nonce, _, err := parseChallenge(r.next(t, frameChallenge))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.send(frameAnswer, 0, 0, challengeFrame(frameAnswer, nonce, size(hello)+uint64(transport.HeaderSize+len(body))).Body)
+		r.next(t, frameReply)
+		before := a.checks.Load()
+		burst := func(id uint64) {
+			for n := range uint64(8) {
+				conn.Append(&transport.Frame{Kind: frameMessage, Flags: flagWantsReply, ID: id + n, Body: body})
+			}
+			conn.Flush()
+		}
+		burst(2)
+		for range 8 {
+			r.next(t, frameReply)
+		}
+		if n := a.checks.Load() - before; n != 1 {
+			t.Errorf("slow %v: %d checks of 8 messages that were written at once, want 1", slow, n)
+		}
+		a.change()
+		burst(10)
+		for range 8 {
+			r.next(t, frameAbandoned)
+		}
+		if n := g.seen.Load(); n != 9 {
+			t.Errorf("slow %v: %d messages were handled, want the 9 from before the change", slow, n)
 		}
 		conn.Close()
 	}
