@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // caller is a client's connection to an echo server.
@@ -65,7 +66,7 @@ const (
 )
 
 func findPeer(key string) (*peer, error) {
-	for _, p := range append(peers, natsBroker) {
+	for _, p := range slices.Concat(peers, demanding, []*peer{natsBroker}) {
 		if p.key == key {
 			return p, nil
 		}

@@ -14,7 +14,7 @@ import (
 // xpcPeer is this project: a service behind xpcd, called by name.
 var xpcPeer = &peer{
 	key: ours, name: "OpenXPC", note: "a named service behind xpcd: look-up, framing, types and credentials included",
-	prepare: startXPC, dial: dialXPC,
+	prepare: startXPC, dial: dialName(serviceName),
 }
 
 const serviceName = "org.openxpc.bench"
@@ -25,10 +25,6 @@ const patience = 30 * time.Second
 // startXPC starts a registry that knows the service. Nothing of the service runs
 // until the client's first message.
 func startXPC(s *site, r *running) (string, error) {
-	xpcd, err := s.build("xpcd", "../..", "./cmd/xpcd")
-	if err != nil {
-		return "", err
-	}
 	service, err := s.service()
 	if err != nil {
 		return "", err
@@ -39,12 +35,21 @@ func startXPC(s *site, r *running) (string, error) {
 	if err := os.WriteFile(job, []byte(text), 0o600); err != nil {
 		return "", err
 	}
-	dir := filepath.Join(s.dir, "registry")
+	return startRegistry(s, r, "registry", "--job", job)
+}
+
+// startRegistry starts an xpcd in a folder of its own.
+func startRegistry(s *site, r *running, folder string, args ...string) (socket string, err error) {
+	xpcd, err := s.build("xpcd", "../..", "./cmd/xpcd")
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(s.dir, folder)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err
 	}
-	socket := filepath.Join(dir, bootstrap.SocketName)
-	d, err := s.startGently(xpcd, "--socket", socket, "--job", job, "--end-with-parent", "--log-level", "warn")
+	socket = filepath.Join(dir, bootstrap.SocketName)
+	d, err := s.startGently(xpcd, append([]string{"--socket", socket, "--end-with-parent", "--log-level", "warn"}, args...)...)
 	if err != nil {
 		return "", err
 	}
@@ -57,12 +62,16 @@ type xpcCaller struct {
 	interrupted chan struct{}
 }
 
-// dialXPC takes the registry's socket for an address; the name says the rest.
-func dialXPC(addr string) (caller, error) {
+// dialName takes the registry's socket for an address; the name says the rest.
+func dialName(name string) func(addr string) (caller, error) {
+	return func(addr string) (caller, error) { return dialXPC(name, addr) }
+}
+
+func dialXPC(name, addr string) (caller, error) {
 	if err := os.Setenv(bootstrap.EnvRegistry, addr); err != nil {
 		return nil, err
 	}
-	c := &xpcCaller{conn: xpc.NewMachServiceConnection(serviceName, nil, 0), interrupted: make(chan struct{}, 1)}
+	c := &xpcCaller{conn: xpc.NewMachServiceConnection(name, nil, 0), interrupted: make(chan struct{}, 1)}
 	c.conn.SetLimits(xpc.Limits{MaxMessageSize: 80 << 20, MaxQueuedBytes: 256 << 20})
 	c.conn.SetEventHandler(func(event xpc.Object) {
 		if event == xpc.Object(xpc.ErrConnectionInterrupted) {

@@ -24,9 +24,10 @@ const (
 	wConnect = "connect"
 	wCold    = "cold"
 	wAllocs  = "allocs"
-	wIdle    = "idle"  // not in rounds: see measureIdle
-	wTrace   = "trace" // not in rounds: see measureTraces
-	wScale   = "scale" // not in rounds: see measureScale
+	wIdle    = "idle"        // not in rounds: see measureIdle
+	wTrace   = "trace"       // not in rounds: see measureTraces
+	wScale   = "scale"       // not in rounds: see measureScale
+	wDemand  = "requirement" // not in rounds: see measureRequirement
 )
 
 // plan is all works that run in rounds, in their order. The first one makes the

@@ -47,6 +47,7 @@ func tables(r *results) string {
 	b.WriteString(section(r, "What a call costs", "Processor time and sleeps (voluntary context switches) are those of all processes together, daemons included. System calls are strace's count. It slows the processes down, and the Go runtime's own nanosleep, futex and epoll_pwait are many more than without it; sleeps are counted without it. On the socket those count that moved bytes; a reader of OpenXPC's looks for a short while before it sleeps, and what it asks in vain is among all calls. Allocations are for one 64 B call, and for OpenXPC for a dictionary of 8 fields.", costColumns))
 	b.WriteString(budget(r))
 	b.WriteString(launchText(r))
+	b.WriteString(requirementReport(r))
 	b.WriteString(scaleText(r))
 	b.WriteString(traceList(r))
 	b.WriteString(targetTable(r))

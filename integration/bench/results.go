@@ -17,6 +17,7 @@ type results struct {
 	Traces  map[string]traces             `json:"traces"` // by system
 	Idle    map[string]idle               `json:"idle"`   // by system
 	Scale   *scale                        `json:"scale,omitempty"`
+	Demands *demands                      `json:"requirements,omitempty"`
 	Missing []missing                     `json:"missing"`
 }
 

@@ -27,6 +27,10 @@ func list(s string) []string {
 	return strings.Split(s, ",")
 }
 
+func (o options) compares(system string) bool {
+	return o.only == nil || slices.Contains(o.only, system)
+}
+
 func (o options) wants(work string) bool { return o.works == nil || slices.Contains(o.works, work) }
 
 // contest is one run.
@@ -78,7 +82,7 @@ func (c *contest) launchAll() error {
 		}
 	}
 	for _, p := range peers {
-		if c.only != nil && !slices.Contains(c.only, p.key) {
+		if !c.compares(p.key) {
 			continue
 		}
 		progress("starting %s", p.name)
@@ -130,6 +134,9 @@ func (c *contest) measure() {
 	}
 	if c.wants(wIdle) {
 		c.measureIdle()
+	}
+	if c.wants(wDemand) && c.compares(ours) {
+		c.measureRequirement()
 	}
 	if c.wants(wScale) {
 		c.measureScale()

@@ -49,6 +49,13 @@ var targets = []target{
 	{"look-up among 100,000 names, by among 100", 1.5, false, scaled(func(s *scale) float64 { return s.Names.LookUp / s.Names.LookUpFew }), digits, false},
 	{"threads of a service that 2,000 clients call at once", 100, false, scaled(func(s *scale) float64 { return float64(s.Active.ServiceThreads) }), digits, false},
 	{"ten clients beside a flooding one, by alone", 3, false, scaled(func(s *scale) float64 { return s.Flood.Flooded / s.Flood.Alone }), digits, false},
+	{"who a process is whose program is known, p99", 100e3, false, demanded(func(d *demands) float64 { return d.Known.P99 }), duration, false},
+	{"a requirement adds to connect and first reply, median", 100e3, false, demanded(func(d *demands) float64 { return d.Services["looks"].AddsConnect.Median }), duration, false},
+	{"where the registry has to be asked", 100e3, false, demanded(func(d *demands) float64 { return d.Services["asks"].AddsConnect.Median }), duration, false},
+	{"a requirement adds to a message, median", 5e3, false, demanded(func(d *demands) float64 { return d.Services["looks"].AddsMessage.Median }), duration, false},
+	{"where the registry has to be asked", 5e3, false, demanded(func(d *demands) float64 { return d.Services["asks"].AddsMessage.Median }), duration, false},
+	{"verification of a program of 1 MiB that was never seen", 2e6, false, demanded(func(d *demands) float64 { return d.Cold.P50 }), duration, false},
+	{"1,000 connections of a program that is not known, by hashings of it", 2, false, demanded(func(d *demands) float64 { return (d.FirstTogether - d.AgainTogether) / d.Hashing }), digits, false},
 	{"system calls on the socket of a round trip, client", 2, false, func(r *results) float64 { return r.Traces[ours].Client.moving() }, digits, true},
 	{"system calls on the socket of a round trip, service", 2, false, func(r *results) float64 { return r.Traces[ours].Server.moving() }, digits, true},
 }

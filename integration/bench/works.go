@@ -81,6 +81,8 @@ func (t *tester) carryOut(cmd command) (outcome, error) {
 		return t.flood(cmd.callers, payload, limit)
 	case "open":
 		return outcome{}, t.openIdle(cmd.callers, payload)
+	case "open-together":
+		return outcome{}, t.openTogether(cmd.callers, payload)
 	case "stats":
 		return stats(c)
 	case "pid":

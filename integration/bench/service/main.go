@@ -19,6 +19,12 @@ func main() {
 	}
 	l := xpc.NewMachServiceConnection(os.Getenv(bootstrap.EnvServiceName), nil, xpc.MachServiceListener)
 	l.SetLimits(xpc.Limits{MaxMessageSize: 80 << 20, MaxQueuedBytes: 256 << 20})
+	if text := os.Getenv("BENCH_REQUIREMENT"); text != "" {
+		if err := l.SetPeerCodeSigningRequirement(text); err != nil {
+			fmt.Fprintln(os.Stderr, "service:", err)
+			os.Exit(1)
+		}
+	}
 	l.SetEventHandler(func(event xpc.Object) {
 		if peer, ok := event.(*xpc.Connection); ok {
 			serve(peer)
