@@ -4,7 +4,8 @@ import "fmt"
 
 // Pin holds on to a process at the other end of a socket and to what it runs: as
 // long as Check says so, it is that very process, and it has executed nothing else
-// since. A process id cannot say that: ids are used again, and survive exec.
+// since. A process id cannot say that: ids are used again, and survive exec. A new Pin
+// says nothing yet: what was found out of the process counts if Check is nil afterwards.
 //
 // A Pin holds three descriptors until Close. It may be used from any goroutine, but
 // not after Close. There is no usable zero value: see [PinPeer].
@@ -50,7 +51,7 @@ func (p *Pin) PID() int { return p.pid }
 
 // Key tells processes apart: equal keys, not 0, are the same process, also when
 // its id was used again. It is 0 where the kernel has no such number (before Linux 6.9).
-func (p *Pin) Key() uint64 { return p.key }
+func (p *Pin) Key() uint64 { return p.key() }
 
 // Groups are the process's effective and saved group id now. They are the pinned
 // program's if Check is nil afterwards. The error wraps [ErrUnsupported] before Linux 6.13.

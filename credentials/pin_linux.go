@@ -22,7 +22,6 @@ var errImageChanged = errors.New("it has executed another program, or ended")
 type pin struct {
 	pid                int
 	pidfd, dir, memory int
-	key                uint64
 	exe                inode
 }
 
@@ -71,14 +70,7 @@ func (k *pinner) process(fd int) (pin, error) {
 // finish makes a pin of a pidfd, which is the pin's from here on.
 func (k *pinner) finish(pidfd int) (pin, error) {
 	p := pin{pidfd: pidfd, dir: -1, memory: -1}
-	err := k.open(&p)
-	if err == nil {
-		err = k.step("check")
-	}
-	if err == nil {
-		err = p.check()
-	}
-	if err != nil {
+	if err := k.open(&p); err != nil {
 		p.close()
 		return pin{}, err
 	}
@@ -121,11 +113,7 @@ func (k *pinner) open(p *pin) (err error) {
 	if p.exe, err = statAt(p.dir, "exe"); err != nil {
 		return gone(err)
 	}
-	if err = k.step("fstat pidfd"); err != nil {
-		return err
-	}
-	p.key, err = pidfdKey(p.pidfd)
-	return err
+	return nil
 }
 
 // gone turns what /proc says of a process that has ended into ESRCH.
@@ -180,19 +168,13 @@ func pidFromProc(pidfd int) (int, error) {
 // its inodes are not used again.
 const pidfsMagic = 0x50494446
 
-func pidfdKey(pidfd int) (uint64, error) {
+func (p *pin) key() uint64 {
 	var fs unix.Statfs_t
-	if err := unix.Fstatfs(pidfd, &fs); err != nil {
-		return 0, err
-	}
-	if fs.Type != pidfsMagic || unsafe.Sizeof(uintptr(0)) < 8 {
-		return 0, nil
-	}
 	var st unix.Stat_t
-	if err := unix.Fstat(pidfd, &st); err != nil {
-		return 0, err
+	if unsafe.Sizeof(uintptr(0)) < 8 || unix.Fstatfs(p.pidfd, &fs) != nil || fs.Type != pidfsMagic || unix.Fstat(p.pidfd, &st) != nil {
+		return 0
 	}
-	return st.Ino, nil
+	return st.Ino
 }
 
 // statAt asks nobody but the kernel: the server of a file system could let it wait.

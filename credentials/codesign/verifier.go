@@ -181,9 +181,15 @@ func glance(places []Place, now time.Time) (seen string, settled bool) {
 	return b.String(), settled
 }
 
-// digest gives the file's digest: the kernel's, one remembered, or one computed.
+// digest gives the file's digest: one remembered, the kernel's, or one computed.
 func (v *Verifier) digest(ctx context.Context, f *os.File, id fileID) (Digest, error) {
-	if d, ok := kernelDigest(f); ok {
+	v.mu.Lock()
+	d, ok := v.digests.get(id)
+	v.mu.Unlock()
+	if !ok {
+		d, ok = kernelDigest(f)
+	}
+	if ok {
 		return d, nil
 	}
 	for {

@@ -107,8 +107,13 @@ func (i *Identifier) identify(ctx context.Context, who credentials.Credentials, 
 		return &Peer{Facts: &requirement.Facts{Credentials: who, Label: label, Why: "the process cannot be looked at: " + err.Error()}}
 	}
 	f := &requirement.Facts{Credentials: who, Label: label}
-	i.surroundings(f, pin)
-	code, level, err := i.image(ctx, f, pin)
+	own, err := i.ownNamespace(pin)
+	i.surroundings(f, pin, own, err)
+	var code *requirement.Code
+	var level requirement.Assurance
+	if err == nil {
+		code, level, err = i.image(ctx, f, pin, own)
+	}
 	if err == nil {
 		err = i.step("check again")
 	}

@@ -10,12 +10,14 @@ import (
 	"github.com/openxpc/openxpc/credentials/requirement"
 )
 
-// image verifies what the process runs and says how well that is known. With an
-// error nothing is. What it returns holds if the pin does afterwards.
-func (i *Identifier) image(ctx context.Context, f *requirement.Facts, pin *credentials.Pin) (*requirement.Code, requirement.Assurance, error) {
+// image verifies what the process runs and says how well that is known; own says that it
+// is in this process's user namespace: in another one it can forge what /proc shows, and
+// claim ids that are mapped into it. With an error nothing is known. What it returns holds
+// if the pin does afterwards.
+func (i *Identifier) image(ctx context.Context, f *requirement.Facts, pin *credentials.Pin, own bool) (*requirement.Code, requirement.Assurance, error) {
 	none := requirement.CredentialsOnly
-	if err := i.ownNamespace(pin); err != nil {
-		return nil, none, err
+	if !own {
+		return nil, none, errors.New("it is in another user namespace, where it can forge what it runs")
 	}
 	exe, err := i.open(pin)
 	if err != nil {

@@ -69,27 +69,24 @@ func sameNamespace(dir int, kind string) (bool, error) {
 	return theirs.Dev == ours.Dev && theirs.Ino == ours.Ino, nil
 }
 
-// This process's own namespaces; it does not leave them.
+// This process's own namespaces, which it does not leave; whether there is a security
+// module that gives processes a label; and which file system /usr is on.
 var (
 	ownUser = sync.OnceValues(func() (st unix.Stat_t, err error) { err = unix.Stat("/proc/self/ns/user", &st); return st, err })
 	ownPID  = sync.OnceValues(func() (st unix.Stat_t, err error) { err = unix.Stat("/proc/self/ns/pid", &st); return st, err })
+	labels  = sync.OnceValue(func() bool { _, err := os.ReadFile("/proc/self/attr/current"); return err == nil })
+	usr     = sync.OnceValues(func() (x unix.Statx_t, err error) { err = unix.Statx(unix.AT_FDCWD, "/usr", 0, 0, &x); return x, err })
 )
 
-// ownNamespace refuses who is privileged in a user namespace of its own: there it
-// can forge what /proc shows, and claim ids that are mapped into it.
-func (i *Identifier) ownNamespace(pin *credentials.Pin) error {
-	err := i.step("user namespace")
-	same := false
-	if err == nil {
-		same, err = sameNamespace(pin.Directory(), "user")
+// ownNamespace says whether the process is in this one's user namespace.
+func (i *Identifier) ownNamespace(pin *credentials.Pin) (own bool, err error) {
+	if err = i.step("user namespace"); err == nil {
+		own, err = sameNamespace(pin.Directory(), "user")
 	}
 	if err != nil {
-		return fmt.Errorf("its user namespace is not known: %w", err)
+		return false, fmt.Errorf("its user namespace is not known: %w", err)
 	}
-	if !same {
-		return errors.New("it is in another user namespace, where it can forge what it runs")
-	}
-	return nil
+	return own, nil
 }
 
 // preloaded refuses who shows that the linker was told to load a library first. A
@@ -157,23 +154,22 @@ func parseStatus(text string) (*status, error) {
 	return s, nil
 }
 
-// surroundings fills in what no signature says. What cannot be read is not known.
-func (i *Identifier) surroundings(f *requirement.Facts, pin *credentials.Pin) {
+// surroundings fills in what no signature says; own and err are ownNamespace's. What
+// cannot be read is not known.
+func (i *Identifier) surroundings(f *requirement.Facts, pin *credentials.Pin, own bool, err error) {
 	if i.step("cgroup") == nil {
 		if text, err := readAt(pin.Directory(), "cgroup"); err == nil {
 			f.Cgroup = unifiedCgroup(text)
 			f.Unit, f.Container = unitOf(f.Cgroup), containerOf(f.Cgroup)
 		}
 	}
-	if i.step("host") == nil {
-		pid, err := sameNamespace(pin.Directory(), "pid")
-		user, err2 := sameNamespace(pin.Directory(), "user")
-		if err == nil && err2 == nil {
-			host := pid && user
+	if err == nil && i.step("host") == nil {
+		if pid, err := sameNamespace(pin.Directory(), "pid"); err == nil {
+			host := pid && own
 			f.Host = &host
 		}
 	}
-	if f.Label == "" && i.step("label") == nil {
+	if f.Label == "" && labels() && i.step("label") == nil {
 		if text, err := readAt(pin.Directory(), "attr/current"); err == nil {
 			f.Label = strings.TrimRight(text, "\x00\n")
 		}
@@ -196,8 +192,7 @@ func (i *Identifier) place(f *requirement.Facts, exe *os.File) {
 		if unix.Statx(int(fd), "", unix.AT_EMPTY_PATH, 0, &x) == nil {
 			protected := x.Attributes&unix.STATX_ATTR_VERITY != 0
 			f.IsSIPProtected = &protected
-			var usr unix.Statx_t
-			if unix.Statx(unix.AT_FDCWD, "/usr", 0, 0, &usr) == nil {
+			if usr, err := usr(); err == nil {
 				on := x.Dev_major == usr.Dev_major && x.Dev_minor == usr.Dev_minor
 				f.OnSystemVolume = &on
 			}

@@ -16,7 +16,9 @@ type status struct{ tracer, rgid, egid, sgid int }
 
 func openAt(int, string) (*os.File, error) { return nil, credentials.ErrUnsupported }
 
-func (*Identifier) ownNamespace(*credentials.Pin) error { return credentials.ErrUnsupported }
+func (*Identifier) ownNamespace(*credentials.Pin) (bool, error) {
+	return false, credentials.ErrUnsupported
+}
 
 func (*Identifier) preloaded(*credentials.Pin) error { return credentials.ErrUnsupported }
 
@@ -26,6 +28,6 @@ func (*Identifier) libraries(context.Context, *requirement.Code, *os.File, *cred
 
 func (*Identifier) status(*credentials.Pin) (*status, error) { return nil, credentials.ErrUnsupported }
 
-func (*Identifier) surroundings(*requirement.Facts, *credentials.Pin) {}
+func (*Identifier) surroundings(*requirement.Facts, *credentials.Pin, bool, error) {}
 
 func (*Identifier) place(*requirement.Facts, *os.File) {}
