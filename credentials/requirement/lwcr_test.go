@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/openxpc/openxpc/credentials"
+	"github.com/openxpc/openxpc/integration/soak"
 )
 
 // The three verdicts as facts: launch-type is 1, validation-category is not known.
@@ -345,10 +346,7 @@ func TestInvalidNeverPasses(t *testing.T) {
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	f := tool()
-	n := 20_000
-	if testing.Short() {
-		n = 2_000
-	}
+	n := soak.Times(20_000, 1_000_000)
 	accepted := 0
 	for i := range n {
 		m := randomDictionary(rnd, 3)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/openxpc/openxpc/credentials"
+	"github.com/openxpc/openxpc/integration/soak"
 )
 
 const (
@@ -728,10 +729,7 @@ func second(_ *Requirement, err error) error { return err }
 
 // TestRandomRoundTrips makes random trees and reads their texts again.
 func TestRandomRoundTrips(t *testing.T) {
-	n := 20_000
-	if testing.Short() {
-		n = 2_000
-	}
+	n := soak.Times(20_000, 1_000_000)
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	f := tool()
