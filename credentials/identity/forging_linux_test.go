@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/openxpc/openxpc/credentials"
 	"github.com/openxpc/openxpc/credentials/codesign"
 	"github.com/openxpc/openxpc/credentials/requirement"
+	"github.com/openxpc/openxpc/integration/soak"
 )
 
 // patience bounds every wait of these tests; nothing is expected to take as long.
@@ -37,35 +39,48 @@ type stage struct {
 	who                            *Identifier
 }
 
+// theStage is made by the first test that needs it.
+var theStage struct {
+	sync.Once
+	*stage
+	why error // there is none
+}
+
 func setStage(t *testing.T) *stage {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to look at other users' processes and to install a set-group-id program")
 	}
-	gcc, err := exec.LookPath("gcc")
-	if err != nil {
-		t.Skip("needs gcc, to make programs that forge what they are")
-	}
 	fd, _ := pair(t)
 	needPins(t, fd)
-	dir := openFolder(t)
+	theStage.Do(func() { theStage.stage, theStage.why = makeStage(t) })
+	if theStage.stage == nil {
+		t.Skip("there are no programs that forge what they are: ", theStage.why)
+	}
+	return theStage.stage
+}
+
+func makeStage(t *testing.T) (*stage, error) {
+	dir, err := os.MkdirTemp("", "forging")
+	must(t, err)
+	must(t, os.Chmod(dir, 0o755))
+	cleanUp = func() { os.RemoveAll(dir) }
 	at := func(name string) string { return filepath.Join(dir, name) }
-	build := func(out string, args ...string) {
-		if b, err := exec.Command(gcc, append([]string{"-O1", "-o", out}, args...)...).CombinedOutput(); err != nil {
-			t.Skipf("gcc %v: %v: %s", args, err, b)
+	s := &stage{trusted: at("trusted"), marked: at("marked"), evil: at("evil"), preload: at("preload.so")}
+	for _, args := range [][]string{
+		{s.trusted, "testdata/client.c"}, {s.evil, "-static-pie", "-DEVIL", "testdata/client.c"}, {s.preload, "-shared", "-fPIC", "testdata/preload.c"},
+	} {
+		if b, err := exec.Command("gcc", append([]string{"-O1", "-o"}, args...)...).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("gcc %v: %w: %s", args, err, b)
 		}
 	}
-	s := &stage{trusted: at("trusted"), marked: at("marked"), evil: at("evil"), preload: at("preload.so")}
-	build(s.trusted, "testdata/client.c")
-	build(s.evil, "-static-pie", "-DEVIL", "testdata/client.c")
-	build(s.preload, "-shared", "-fPIC", "testdata/preload.c")
 	image, err := os.ReadFile(s.trusted)
 	must(t, err)
 	must(t, os.WriteFile(s.marked, image, 0o755))
 	must(t, os.Chown(s.marked, 0, markerGID))
 	must(t, unix.Chmod(s.marked, 0o2755))
 	s.who = &Identifier{Verifier: Signatures(signed(t, dir, image)), Etc: at("etc")}
-	return s
+	return s, nil
 }
 
 // signed makes a trust store below dir in which the image is signed.
@@ -270,7 +285,11 @@ func TestForging(t *testing.T) {
 		)
 	}
 	for _, r := range rows {
-		t.Run(r.name, func(t *testing.T) {
+		demanded := 1000
+		if r.mode == "child" || r.mode == "steal" { // of a shared descriptor
+			demanded = 10_000
+		}
+		repeat(t, r.name, soak.Times(1, demanded), func(t *testing.T) {
 			w := s.scene(t)
 			w.start(r.program, r.mode, r.other, r.env...)
 			v := w.judge(w.accept(), r.messages)
@@ -287,6 +306,17 @@ func TestForging(t *testing.T) {
 	}
 }
 
+// repeat does a test so often, and cleans up each time.
+func repeat(t *testing.T, name string, times int, test func(t *testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		for range times {
+			if !t.Run("", test) {
+				return
+			}
+		}
+	})
+}
+
 // The bytes were written before the trusted program ran: a look at any time after
 // that sees the trusted program, and only the challenge tells.
 func TestForgingQueueThenExec(t *testing.T) {
@@ -294,15 +324,7 @@ func TestForgingQueueThenExec(t *testing.T) {
 	w := s.scene(t)
 	cmd := w.start(s.evil, "queue", s.trusted)
 	c := w.accept()
-	for deadline := time.Now().Add(patience); ; {
-		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", cmd.Process.Pid)); exe == s.trusted {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the client does not execute the trusted program")
-		}
-		runtime.Gosched()
-	}
+	w.executes(cmd.Process.Pid, s.trusted)
 	if v := w.judge(c, 1); v.delivered != nil || v.refused == nil || !strings.Contains(v.refused.Error(), "before the challenge") {
 		t.Errorf("%+v", v)
 	}
@@ -312,28 +334,40 @@ func TestForgingQueueThenExec(t *testing.T) {
 // trusted program's now.
 func TestForgingPIDReuse(t *testing.T) {
 	s := setStage(t)
-	w := s.scene(t)
-	cmd := w.start(s.evil, "orphan", "")
-	c := w.accept()
-	cmd.Wait()
-	pid := cmd.Process.Pid
-	reused := false
-	for range 200 {
-		if os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0) != nil {
-			break
-		}
-		again := exec.Command(s.trusted, "plain", w.path)
+	repeat(t, "again", soak.Times(1, 1000), func(t *testing.T) {
+		w := s.scene(t)
+		// In a group of its own its id would stay in use as the group's.
+		cmd := exec.Command(s.evil, "orphan", w.path)
+		cmd.Dir, cmd.Stderr = "/", os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		must(t, cmd.Start())
+		c := w.accept()
+		cmd.Wait()
+		again := exec.Command(s.trusted, "as", w.path, strconv.Itoa(cmd.Process.Pid))
+		again.Stderr = os.Stderr
+		again.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		must(t, again.Start())
-		t.Cleanup(func() { again.Process.Kill(); again.Wait() })
-		if reused = again.Process.Pid == pid; reused {
-			break
+		t.Cleanup(func() {
+			unix.Kill(-again.Process.Pid, unix.SIGKILL)
+			again.Wait()
+		})
+		w.executes(cmd.Process.Pid, s.trusted)
+		if v := w.judge(c, 1); v.delivered != nil || v.level != requirement.CredentialsOnly {
+			t.Errorf("%+v", v)
 		}
-	}
-	if v := w.judge(c, 1); v.delivered != nil || v.level != requirement.CredentialsOnly {
-		t.Errorf("pid reused: %v; %+v", reused, v)
-	}
-	if !reused {
-		t.Skip("the process id could not be had again: only that a reaped peer is refused was tested")
+	})
+}
+
+// executes returns when the process's image is the program.
+func (s *scene) executes(pid int, program string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
+		if exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); exe == program {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("process %d does not execute %s", pid, program)
+		}
 	}
 }
 

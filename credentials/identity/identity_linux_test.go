@@ -188,7 +188,3 @@ func BenchmarkIdentifyWarm(b *testing.B) {
 		p.Close()
 	}
 }
-
-const childRole = "IDENTITY_TEST_CHILD"
-
-func child(string) int { return 0 }

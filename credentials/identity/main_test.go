@@ -1,15 +1,19 @@
 package identity
 
 import (
-	"os"
 	"testing"
 
 	"github.com/openxpc/openxpc/integration/leaktest"
 )
 
-func TestMain(m *testing.M) {
-	if role := os.Getenv(childRole); role != "" {
-		os.Exit(child(role))
-	}
-	leaktest.Main(m)
+// cleanUp removes what the tests share.
+var cleanUp = func() {}
+
+type cleaned struct{ *testing.M }
+
+func (m cleaned) Run() int {
+	defer func() { cleanUp() }()
+	return m.M.Run()
 }
+
+func TestMain(m *testing.M) { leaktest.Main(cleaned{m}) }

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -49,6 +50,12 @@ static void answer(int s) {
 	char nonce[16];
 	in(s, nonce, 16);
 	out(s, nonce, 16);
+}
+
+// nap is as long as the test says, in microseconds.
+static void nap(void) {
+	char *t = getenv("NAP");
+	if (t) usleep(atoi(t));
 }
 
 static void say(int s) { out(s, (void *)text, 16); }
@@ -200,6 +207,7 @@ int main(int argc, char **argv) {
 		int s = dial(path);
 		speak(s);
 		heard(s);
+		nap();
 		execv(other, with(other, "say", number(s), 0));
 	} else if (!strcmp(mode, "drop-exec")) { // as exec, with the group put aside first
 		int s = dial(path);
@@ -210,6 +218,7 @@ int main(int argc, char **argv) {
 	} else if (!strcmp(mode, "queue")) { // bytes first, then the trusted program
 		int s = dial(path);
 		out(s, "EVIL EVIL EVIL EVIL EVIL EVIL EV", 32);
+		nap();
 		execv(other, with(other, "speak", number(s), 0));
 	} else if (!strcmp(mode, "child")) { // another process on the same socket
 		int s = dial(path);
@@ -220,6 +229,21 @@ int main(int argc, char **argv) {
 		int s = dial(path);
 		if (!fork()) { speak(s); stay(s); _exit(0); }
 		pause();
+	} else if (!strcmp(mode, "vanish")) { // OTHER clients that write and end
+		for (int n = atoi(other); n > 0; n--) {
+			int pid = fork(), status;
+			if (!pid) { say(dial(path)); _exit(0); }
+			if (waitpid(pid, &status, 0) != pid || status) die("vanish");
+		}
+		_exit(0);
+	} else if (!strcmp(mode, "as")) { // with OTHER for a process id, which is free
+		pid_t want = atoi(other);
+		struct clone_args a = {.exit_signal = SIGCHLD, .set_tid = (unsigned long)&want, .set_tid_size = 1};
+		int pid = syscall(SYS_clone3, &a, sizeof a);
+		if (pid < 0) die("clone3");
+		if (!pid) execv("/proc/self/exe", with("client", "plain", path, 0));
+		waitpid(pid, 0, 0);
+		_exit(0);
 	} else if (!strcmp(mode, "orphan")) {
 		int s = dial(path);
 		if (fork()) _exit(0);
