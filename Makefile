@@ -33,7 +33,7 @@ race: ## Run the tests with the race detector
 soak: ## Kill services and the registry under load for SOAK (60s), besiege them in full figures; do FIGURES (1) of what is demanded of identities
 	SOAK=$(or $(SOAK),60s) go test ./integration -run '^Test(Soak|Row)' -count=1 -v -timeout 30m
 	SOAK=1 go test ./xpc -run '^TestRow' -count=1 -timeout 30m
-	XPC_SOAK_FIGURES=$(or $(FIGURES),1) go test ./credentials/... ./xpc -run '$(IDENTITIES)' -count=1 -timeout 24h
+	XPC_SOAK_FIGURES=$(or $(FIGURES),1) go test ./credentials/... ./xpc ./integration -run '$(IDENTITIES)' -count=1 -timeout 24h
 
 # What is demanded ten thousand and a million times, and a few times in every run of the tests.
 IDENTITIES := ^Test(Forging.*|VanishedPeers|HostileNames|EachMessageHasItsSender|KeysSayNothingOfTheSender|RandomRoundTrips|InvalidNeverPasses)$$

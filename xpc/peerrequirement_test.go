@@ -3,6 +3,7 @@ package xpc
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"sync"
@@ -10,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openxpc/openxpc/credentials"
 	"github.com/openxpc/openxpc/credentials/requirement"
+	"github.com/openxpc/openxpc/integration/soak"
 	"github.com/openxpc/openxpc/transport"
 )
 
@@ -713,4 +716,57 @@ func (benchAttester) Attest(_ context.Context, p Process) (*Attestation, error) 
 	f := signedTool().facts
 	f.Credentials = p.Credentials
 	return &Attestation{Facts: &f, Check: held.Check, Close: held.close}, nil
+}
+
+// What a message says of its sender is not believed, whatever it calls it.
+func TestKeysSayNothingOfTheSender(t *testing.T) {
+	keys := []string{"uid", "euid", "pid", "gid", "audit-token", "audit_token", "sender", "credentials", "entitlements", "team-identifier", "signing-identifier", "UID"}
+	me := credentials.Credentials{PID: os.Getpid(), UID: os.Geteuid(), GID: os.Getegid()}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	hostile := func() *Dictionary {
+		m := saying("x")
+		for range 1 + rnd.IntN(4) {
+			key := keys[rnd.IntN(len(keys))]
+			switch rnd.IntN(4) {
+			case 0:
+				m.SetInt64(key, rnd.Int64N(3)-1)
+			case 1:
+				m.SetUint64(key, rnd.Uint64())
+			case 2:
+				m.SetString(key, "uid=0")
+			case 3:
+				m.SetData(key, make([]byte, 32)) // an audit token of root's
+			}
+		}
+		return m
+	}
+	for text, fit := range map[string]bool{"!uid 4000000000": true, "uid 4000000000": false} {
+		g := newGuarded(t)
+		g.onPeer = func(p *Connection) {
+			p.SetEventHandler(func(o Object) {
+				m, ok := o.(*Dictionary)
+				if !ok {
+					return
+				}
+				g.seen.Add(1)
+				if who := m.Sender(); who.PID != me.PID || who.UID != me.UID || who.GID != me.GID {
+					t.Errorf("%v is from %v, want this process %v", m, who, me)
+				}
+				r := m.CreateReply()
+				r.SetString("says", "hello")
+				p.SendMessage(r)
+			})
+		}
+		setRequirement(t, g.listener, text)
+		g.activate()
+		n := soak.Times(500, 100_000)
+		for range n {
+			if _, err := g.client.SendMessageWithReplySync(context.Background(), hostile()); (err == nil) != fit {
+				t.Fatalf("%s: %v", text, err)
+			}
+		}
+		if want := map[bool]int{true: n}[fit]; int(g.seen.Load()) != want {
+			t.Errorf("%s: %d messages were handled, want %d", text, g.seen.Load(), want)
+		}
+	}
 }
