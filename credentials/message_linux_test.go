@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,6 +38,7 @@ func childGroups() []int {
 // child dials the socket named in its argument, tells who it is in a message,
 // and stays until the other side closes.
 func child(role string) int {
+	runtime.LockOSThread() // only this thread becomes somebody else
 	if role == "effective" && (unix.Setresgid(-1, childGID, -1) != nil || unix.Setresuid(-1, childUID, -1) != nil) {
 		return 3
 	}
