@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -67,8 +68,8 @@ func TestIdentifyThisProcess(t *testing.T) {
 	needPins(t, a)
 	p := identify(t, &Identifier{Verifier: trusting{}}, a)
 	f := p.Facts
-	if f.Assurance != requirement.Image || f.Code == nil || f.Code.Identifier != "com.example.trusted" || f.Why != "" {
-		t.Errorf("%+v; want the image's signature at level image", f)
+	if f.Assurance != requirement.Image || f.Code == nil || f.Code.Identifier != "com.example.trusted" || !strings.Contains(f.Why, "xpcsign install") {
+		t.Errorf("%+v; want the image's signature at level image, and how to be granted more", f)
 	}
 	if f.Credentials.PID != os.Getpid() || f.Host == nil || !*f.Host || f.IsInitProc == nil || !*f.IsInitProc {
 		t.Errorf("%+v; want this process, which is the host's and the one that verifies", f)

@@ -50,6 +50,9 @@ func (i *Identifier) image(ctx context.Context, f *requirement.Facts, pin *crede
 		if program.Code.Flags&requirement.Hardened != 0 && !i.Enforced {
 			return nil, none, fmt.Errorf("its signature counts for nothing without its group: %w", notGranted)
 		}
+		if !i.Enforced {
+			f.Why = "it does not hold its group: " + notGranted.Error()
+		}
 	}
 	if i.Enforced {
 		level = requirement.Enforced

@@ -42,6 +42,9 @@ func (f *Facts) AtLeast(a Assurance) *Facts {
 	g.Code = nil
 	g.Why = fmt.Sprintf("%s is signed, but that is known with the assurance %q only and %q is demanded here; a requirement can say \"assurance %s\" to be content with less",
 		f.Code.Identifier, f.Assurance, a, f.Assurance)
+	if f.Why != "" {
+		g.Why += "; " + f.Why
+	}
 	return &g
 }
 

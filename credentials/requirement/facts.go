@@ -75,7 +75,8 @@ type Facts struct {
 	Assurance Assurance
 	// Code is what a verified signature says; nil if none is known to be valid.
 	Code *Code
-	// Why is one clause that says why Code is nil, with a remedy where there is one.
+	// Why is one clause that says why Code is nil, or known with no more Assurance, with a
+	// remedy where there is one.
 	Why string
 
 	// LaunchType is 1 for what the registry started at boot, else 0; nil: not known.

@@ -180,7 +180,7 @@ type assured Assurance
 
 func (a assured) eval(f *Facts) Verdict { return verdict(f.Assurance >= Assurance(a)) }
 func (a assured) why(f *Facts) string {
-	if f.Code == nil && f.Why != "" {
+	if f.Why != "" {
 		return "it is " + f.Assurance.String() + ": " + f.Why
 	}
 	return "it is " + f.Assurance.String()
