@@ -79,7 +79,7 @@ func exclusiveGroup(etc, name string) (int, error) {
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return -1, err
 	}
 	if gid < 0 {

@@ -41,7 +41,7 @@ func TestExclusiveGroup(t *testing.T) {
 		{"", someGroup, somePasswd, "joe:4000:242\n", ""},
 		{"root's", "_xpc_a:x:0:\n", somePasswd, "", "has the id"},
 		{"no number", "_xpc_a:x:-1:\n", somePasswd, "", "has the id"},
-		{"no file", "", somePasswd, "", "no such file"},
+		{"no file", "", somePasswd, "", "xpcsign install"},
 		{"no users", someGroup, "", "", "no such file"},
 		{"unreadable ranges", someGroup, somePasswd, "joe:x:1\n", "subgid"},
 	} {
