@@ -48,7 +48,11 @@ func dialDescriptor(d *Descriptor, o Options, within time.Duration) (*Conn, erro
 	}
 	defer d.Close()
 	return dial("endpoint", o, func(fd int) error {
-		return connect(fd, fmt.Sprintf("/proc/self/fd/%d", d.FD()), within)
+		err := connect(fd, fmt.Sprintf("/proc/self/fd/%d", d.FD()), within)
+		if errors.Is(err, unix.ENOENT) {
+			err = fmt.Errorf("it is reached through /proc, which is not mounted here (%w)", err)
+		}
+		return err
 	})
 }
 
