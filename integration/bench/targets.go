@@ -55,7 +55,7 @@ var targets = []target{
 	{"a requirement adds to a message, median", 5e3, false, demanded(func(d *demands) float64 { return d.Services["looks"].AddsMessage.Median }), duration, false},
 	{"where the registry has to be asked", 5e3, false, demanded(func(d *demands) float64 { return d.Services["asks"].AddsMessage.Median }), duration, false},
 	{"verification of a program of 1 MiB that was never seen", 2e6, false, demanded(func(d *demands) float64 { return d.Cold.P50 }), duration, false},
-	{"1,000 connections of a program that is not known, by hashings of it", 2, false, demanded(func(d *demands) float64 { return (d.FirstTogether - d.AgainTogether) / d.Hashing }), digits, false},
+	{"1,000 connections of a program that is not known, by hashings of it", 10, false, demanded(func(d *demands) float64 { return (d.FirstTogether - d.AgainTogether) / d.Hashing }), digits, false},
 	{"system calls on the socket of a round trip, client", 2, false, func(r *results) float64 { return r.Traces[ours].Client.moving() }, digits, true},
 	{"system calls on the socket of a round trip, service", 2, false, func(r *results) float64 { return r.Traces[ours].Server.moving() }, digits, true},
 }
