@@ -42,7 +42,7 @@ var registryMeanings = map[int]string{
 }
 
 func (t *tool) errorCommand() *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:     "error NUMBER",
 		Short:   "Explain an error number",
 		Long:    `error prints every meaning that a number can have: an exit code of xpcctl, an answer of the registry, a signal (128 and more, or negative as in list), an errno.`,
@@ -60,6 +60,10 @@ func (t *tool) errorCommand() *cobra.Command {
 			return t.printMeanings(n, list)
 		},
 	}
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageOf(c, err.Error()+" (a negative number goes behind --)")
+	})
+	return c
 }
 
 type meaning struct{ kind, text string }

@@ -20,13 +20,16 @@ func (t *tool) versionCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			version, commit := build()
 			if !t.json {
-				_, err := fmt.Fprintf(t.out, "xpcctl %s %s (%s %s/%s, JSON form %d)\n",
-					version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH, value.Version)
+				if commit != "" {
+					version += " " + commit
+				}
+				_, err := fmt.Fprintf(t.out, "xpcctl %s (%s %s/%s, JSON form %d)\n",
+					version, runtime.Version(), runtime.GOOS, runtime.GOARCH, value.Version)
 				return err
 			}
 			d := versioned()
 			d.SetString("xpcctl", version)
-			d.SetString("commit", commit)
+			d.SetString("commit", cmp.Or(commit, "unknown"))
 			d.SetString("go", runtime.Version())
 			d.SetString("system", runtime.GOOS+"/"+runtime.GOARCH)
 			return t.printJSON(d)
@@ -37,9 +40,9 @@ func (t *tool) versionCommand() *cobra.Command {
 // release is what a package calls itself; the linker sets it.
 var release string
 
-// build is what the Go tool noted about this program.
+// build is what the Go tool noted about this program; commit may be "".
 func build() (version, commit string) {
-	version, commit = "(devel)", "unknown"
+	version = "(devel)"
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return cmp.Or(release, version), commit

@@ -65,7 +65,7 @@ func (d *daemon) loadWith(file *registry.Job, streams *os.File, removed func()) 
 		return &namespace.Error{Code: overQuota, Reason: "the registry is ending"}
 	}
 	if other := d.jobs[file.Label]; other != nil {
-		return &namespace.Error{Code: nameInUse, Reason: fmt.Sprintf("job %q is loaded already, from %s; unload it first", file.Label, origin(other.file))}
+		return &namespace.Error{Code: nameInUse, Reason: fmt.Sprintf("job %q is loaded already, from %s; unload it first: xpcctl bootout %s", file.Label, origin(other.file), file.Label)}
 	}
 	if len(d.jobs) >= MaxJobs {
 		return &namespace.Error{Code: overQuota, Reason: fmt.Sprintf("%d jobs are loaded, the limit", MaxJobs)}
