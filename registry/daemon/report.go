@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/openxpc/openxpc/registry"
 	"github.com/openxpc/openxpc/registry/internal/launch"
 	"github.com/openxpc/openxpc/xpc"
 	"github.com/openxpc/openxpc/xpc/bootstrap"
@@ -121,11 +122,7 @@ func (d *daemon) describe(c *client, j *job) *xpc.Dictionary {
 	}
 	text("state", j.state())
 	text("program", j.file.Program)
-	arguments := xpc.NewArray()
-	for _, a := range j.file.Arguments {
-		arguments.AppendString(a)
-	}
-	e.Set("arguments", arguments)
+	e.Set("arguments", stringsOf(j.file.Arguments))
 	text("working directory", j.file.WorkingDirectory)
 	text("stdout path", j.file.StandardOutPath)
 	text("stderr path", j.file.StandardErrorPath)
@@ -144,6 +141,83 @@ func (d *daemon) describe(c *client, j *job) *xpc.Dictionary {
 		text("last failure", j.failure.Error())
 	}
 	e.Set("endpoints", d.endpointsOf(c, j))
+	if len(j.file.Sockets) > 0 {
+		e.Set("sockets", socketsOf(j))
+	}
+	if t := d.triggersOf(j); t.Count() > 0 {
+		e.Set("event triggers", t)
+	}
+	return e
+}
+
+func stringsOf(list []string) *xpc.Array {
+	a := xpc.NewArray()
+	for _, s := range list {
+		a.AppendString(s)
+	}
+	return a
+}
+
+// socketsOf is, by the names of the file, where the registry listens for the job.
+func socketsOf(j *job) *xpc.Dictionary {
+	all := xpc.NewDictionary()
+	for _, s := range j.file.Sockets {
+		list := all.GetArray(s.Name)
+		if list == nil {
+			list = xpc.NewArray()
+			all.Set(s.Name, list)
+		}
+		list.AppendString(s.Network + " " + s.Address)
+	}
+	return all
+}
+
+// triggersOf is what starts the job beside a client.
+func (d *daemon) triggersOf(j *job) *xpc.Dictionary {
+	t := xpc.NewDictionary()
+	if k := j.file.KeepAlive; k != nil {
+		t.Set("keep alive", conditionsOf(k))
+	}
+	if s := j.file.StartInterval; s > 0 {
+		t.SetInt64("start interval", int64(s/time.Second))
+	}
+	if next := j.file.NextStart(d.wall()); !next.IsZero() {
+		t.SetString("next calendar start", next.Format(time.RFC3339))
+	}
+	if paths := j.file.WatchPaths; len(paths) > 0 {
+		t.Set("watch paths", stringsOf(paths))
+	}
+	if paths := j.file.QueueDirectories; len(paths) > 0 {
+		t.Set("queue directories", stringsOf(paths))
+	}
+	return t
+}
+
+func conditionsOf(k *registry.KeepAlive) *xpc.Dictionary {
+	e := xpc.NewDictionary()
+	if k.Always {
+		e.SetBool("always", true)
+	}
+	if k.SuccessfulExit != nil {
+		e.SetBool("successful exit", *k.SuccessfulExit)
+	}
+	if k.Crashed != nil {
+		e.SetBool("crashed", *k.Crashed)
+	}
+	if len(k.PathState) > 0 {
+		e.Set("path state", statesOf(k.PathState))
+	}
+	if len(k.OtherJobEnabled) > 0 {
+		e.Set("other job enabled", statesOf(k.OtherJobEnabled))
+	}
+	return e
+}
+
+func statesOf(states map[string]bool) *xpc.Dictionary {
+	e := xpc.NewDictionary()
+	for _, what := range slices.Sorted(maps.Keys(states)) {
+		e.SetBool(what, states[what])
+	}
 	return e
 }
 
@@ -176,6 +250,12 @@ func (d *daemon) endpointsOf(c *client, j *job) *xpc.Dictionary {
 		e := xpc.NewDictionary()
 		e.SetBool("active", info.Active)
 		e.SetInt64("clients", int64(info.Lookers))
+		if slices.Contains(j.file.ResetAtClose, name) {
+			e.SetBool("reset", true)
+		}
+		if slices.Contains(j.file.HideUntilCheckIn, name) {
+			e.SetBool("hide", true)
+		}
 		need := j.file.Requirements[name]
 		if need.LookUp != nil {
 			e.SetString("look-up requirement", need.LookUp.String())
