@@ -101,10 +101,6 @@ func (l *listener) renew(fd int, ep *Endpoint) error {
 	if err != nil {
 		return err
 	}
-	if err := l.open(); err != nil { // which may be under way
-		next.Close()
-		return err
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	old := l.socket
