@@ -7,7 +7,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 VERSION ?= $(shell git describe --tags --match 'v*' 2>/dev/null || echo 0.0.0)
 
-.PHONY: package help build demo test race soak lint check fuzz bench bench-compare bench-check cross clean
+.PHONY: package help build demo test race soak systemd lint check fuzz bench bench-compare bench-check cross clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ soak: ## Kill services and the registry under load for SOAK (60s), besiege them 
 
 # What is demanded ten thousand and a million times, and a few times in every run of the tests.
 IDENTITIES := ^Test(Forging.*|VanishedPeers|HostileNames|EachMessageHasItsSender|KeysSayNothingOfTheSender|RandomRoundTrips|InvalidNeverPasses)$$
+
+systemd: ## Start the units under a systemd of their own; as root, where systemd is installed
+	XPC_TEST_SYSTEMD=1 go test ./integration -run '^TestSystemd$$' -count=1 -v
 
 # The Go tool fetches staticcheck once. Its checks for mistakes (SA) and needless
 # code (S1) are held; tests are left out, since they call twice on purpose.
