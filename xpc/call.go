@@ -17,6 +17,8 @@ type call struct {
 	reply   *receivedMessage
 	outcome lifecycle.Outcome
 	cause   error
+
+	next *call // of a connection's spare ones
 }
 
 // keepCalls is how many synchronous calls a connection keeps to be used again. They
@@ -237,12 +239,12 @@ func (c *Connection) SendMessageWithReplySync(ctx context.Context, m *Dictionary
 
 // spareCall returns a call to be completed for a synchronous caller; c.mu is held.
 func (c *Connection) spareCall() *call {
-	n := len(c.spare)
-	if n == 0 {
+	x := c.spare
+	if x == nil {
 		return &call{waiter: transport.NewWaiter()}
 	}
-	x := c.spare[n-1]
-	c.spare = c.spare[:n-1]
+	c.spare, x.next = x.next, nil
+	c.spares--
 	return x
 }
 
@@ -251,8 +253,9 @@ func (c *Connection) keepCall(x *call) {
 	x.waiter.Reset()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.spare) < keepCalls {
-		c.spare = append(c.spare, x)
+	if c.spares < keepCalls {
+		c.spare, x.next = x, c.spare
+		c.spares++
 	}
 }
 

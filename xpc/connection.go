@@ -67,7 +67,7 @@ type Connection struct {
 	outgoing map[lifecycle.ID]*outgoing // sent, neither written nor discarded; nil when empty
 	waiting  int                        // bytes in outgoing
 	calls    callTable                  // not completed
-	spare    []*call                    // for synchronous callers to come
+	spare    *call                      // for synchronous callers to come, and those after it
 	events   fifo[event]                // arrived, neither run nor dropped
 	unread   int                        // bytes in events
 	reader   *link                      // the Step that runs was caused by its reader, who may run what becomes due
@@ -83,6 +83,7 @@ type Connection struct {
 	due       bool           // the Step has chosen what the handler gets:
 	what      lifecycle.What // this
 	finished  bool           // everything was told: Done is closed
+	spares    uint8          // how many are spare
 }
 
 // rare is what few connections have, or none for most of its life: an idle

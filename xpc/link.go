@@ -563,7 +563,7 @@ func (l *link) Idle() {
 	c := l.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.spare = nil
+	c.spare, c.spares = nil, 0
 	c.calls.shrink()
 	c.events.shrink()
 	c.m.Shrink()
