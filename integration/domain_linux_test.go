@@ -37,6 +37,7 @@ type machine struct {
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
+	use(caller) // also by a test that is skipped
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for a /run of its own and for two users")
 	}
@@ -150,7 +151,7 @@ func (m *machine) calls(why, name string, privileged bool, want ...string) {
 		args = append(args, "privileged")
 	}
 	c := m.command(theUser, "helper", args...)
-	c.Env = append(c.Env, helperVariable+"="+use(caller))
+	c.Env = append(c.Env, helperVariable+"="+caller)
 	out, err := c.CombinedOutput()
 	must(m.t, err)
 	for _, w := range want {

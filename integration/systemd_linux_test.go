@@ -40,6 +40,8 @@ const (
 // for it: another process 1 is no small thing to start beside other tests.
 func boot(t *testing.T) *systemd {
 	t.Helper()
+	use(initHelper) // also by a test that is skipped
+	use(steady)
 	if os.Getenv("XPC_TEST_SYSTEMD") == "" {
 		t.Skip("make systemd runs it")
 	}
@@ -64,7 +66,7 @@ KillMode=mixed
 `, systemdProgram, runtimeDir, userHome, userUnitsDir), 0o644))
 
 	s.init = exec.Command(filepath.Join(programsDir, "helper"))
-	s.init.Env = []string{helperVariable + "=" + use(initHelper), cgroupVariable + "=" + ownCgroup(t)}
+	s.init.Env = []string{helperVariable + "=" + initHelper, cgroupVariable + "=" + ownCgroup(t)}
 	s.init.Stdout, s.init.Stderr = &s.log, &s.log
 	s.init.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID}
 	if err := s.init.Start(); err != nil {
@@ -263,7 +265,7 @@ type dialogue struct {
 func (m *manager) steady() *dialogue {
 	m.t.Helper()
 	c := m.in(m.uid, filepath.Join(programsDir, "helper"))
-	c.Env = append(c.Env, helperVariable+"="+use(steady))
+	c.Env = append(c.Env, helperVariable+"="+steady)
 	in, err := c.StdinPipe()
 	must(m.t, err)
 	out, err := c.StdoutPipe()
