@@ -41,6 +41,7 @@ type Listener struct {
 	entry  pollEntry
 	timer  *time.Timer
 	busy   bool // a goroutine is accepting
+	last   bool // no more clients come; with those that wait it closes
 	closed bool
 }
 
@@ -100,22 +101,32 @@ func (l *Listener) acceptLocked() {
 }
 
 func (l *Listener) acceptAll() {
+	l.mu.Lock()
+	last := l.last
+	l.mu.Unlock()
 	err := l.acceptBatch()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.busy = false
-	if l.closed {
-		l.finish()
-		return
+	if last && (err == errNobody || errors.Is(err, unix.EINVAL)) { // the latter is what a socket says that was shut down
+		l.closed = true
 	}
-	if err == nil {
+	switch {
+	case l.closed:
+		l.finish()
+	case err == nil || err == errNobody && !l.last:
 		l.entry.arm(true, false)
-	} else {
+	case err == errNobody: // one may have come before it was shut down
+		l.acceptLocked()
+	default:
 		l.timer = time.AfterFunc(retryAccept, l.again)
 	}
 }
 
-// acceptBatch returns nil when the socket is to be watched again at once.
+// errNobody: nobody waits to be accepted.
+var errNobody = errors.New("transport: listening socket: nobody waits")
+
+// acceptBatch returns nil when more may wait, and errNobody when none does.
 func (l *Listener) acceptBatch() error {
 	for n := range acceptBatch {
 		fd, err := acceptCloexec(l.fd)
@@ -144,7 +155,7 @@ func (l *Listener) caughtUp(accepted int) error {
 	if l.fruitless > maxFruitless {
 		return errFruitless
 	}
-	return nil
+	return errNobody
 }
 
 func (l *Listener) isClosed() bool {
@@ -177,6 +188,20 @@ func (l *Listener) Close() {
 	if !l.busy {
 		l.finish()
 	}
+}
+
+// Retire closes the socket of a Listener that was started when those who wait are
+// accepted. Who comes later is refused at once, where the system can shut a listening
+// socket down, whoever else holds it. It does not wait.
+func (l *Listener) Retire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	unix.Shutdown(l.fd, unix.SHUT_RD)
+	l.last = true
+	l.acceptLocked()
 }
 
 func (l *Listener) finish() {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -274,4 +275,59 @@ func pidAt(t *testing.T, path string) int {
 		t.Fatal(err)
 	}
 	return who.PID
+}
+
+// Whoever got through to a listener that retires is accepted; the others are refused,
+// and so can look for its successor. Without the one or the other a client is lost.
+func TestListenerRetires(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere a listening socket cannot be shut down")
+	}
+	for range 50 {
+		path := filepath.Join(t.TempDir(), "s")
+		l := listenAt(t, path)
+		accepted := make(chan *Conn)
+		if err := l.Start(func(c *Conn) { accepted <- c }); err != nil {
+			t.Fatal(err)
+		}
+		dialed := make(chan *Conn)
+		var clients sync.WaitGroup
+		for range 4 {
+			clients.Go(func() {
+				for {
+					c, err := Dial(path, Options{})
+					if err != nil {
+						if !errors.Is(err, unix.ECONNREFUSED) {
+							t.Errorf("a client was turned away with %v", err)
+						}
+						return
+					}
+					dialed <- c
+				}
+			})
+		}
+		over := make(chan struct{})
+		go func() {
+			clients.Wait()
+			close(over)
+		}()
+		lacking, retired := 0, false
+		for open := true; open || lacking > 0; {
+			select {
+			case c := <-dialed:
+				lacking++
+				c.Close()
+			case c := <-accepted:
+				lacking--
+				c.Close()
+			case <-over:
+				open, over = false, nil
+			}
+			if !retired {
+				retired = true
+				l.Retire()
+			}
+		}
+		l.Close()
+	}
 }

@@ -108,14 +108,15 @@ func (l *listener) renew(fd int, ep *Endpoint) error {
 		next.Close()
 		return nil
 	}
-	if l.accepting {
-		if err := l.acceptFrom(next); err != nil {
-			next.Close()
-			return err
-		}
+	if !l.accepting {
+		old.Close()
+	} else if err := l.acceptFrom(next); err != nil {
+		next.Close()
+		return err
+	} else {
+		old.Retire() // for clients who knew only of that one
 	}
 	l.socket, l.ep = next, ep
-	old.Close()
 	return nil
 }
 
