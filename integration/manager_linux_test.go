@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -52,7 +53,14 @@ func TestManager_SocketActivation(t *testing.T) {
 	dir := filepath.Dir(w.socket)
 	must(t, exec.Command("mkdir", "-m", "700", dir).Run())
 	ready := make(chan struct{})
-	errs := w.pipe(w.registryLog(ready))
+	listens := make(chan struct{})
+	log := w.registryLog(ready)
+	errs := w.pipe(func(text string) {
+		if strings.HasPrefix(text, "Listening on ") {
+			close(listens)
+		}
+		log(text)
+	})
 	out := w.pipe(w.take)
 	w.registry = exec.Command(tool, append([]string{"-l", w.socket, xpcd(t)}, args...)...)
 	w.registry.Stdout, w.registry.Stderr = out, errs
@@ -65,7 +73,10 @@ func TestManager_SocketActivation(t *testing.T) {
 		w.registry.Wait()
 		w.close()
 	})
-	for exec.Command("test", "-S", w.socket).Run() != nil && w.ctx.Err() == nil {
+	select {
+	case <-listens: // its file is there earlier
+	case <-w.ctx.Done():
+		t.Fatal("the tool never listened")
 	}
 	select {
 	case <-ready:
