@@ -54,11 +54,10 @@ check: lint build ## Everything that must hold before a commit: lint, test, race
 	$(MAKE) cross bench-check
 
 # Two targets at a time with one worker each: on two processors a worker more only waits.
-# Making an input smaller may take a minute, in which nothing else is tried.
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	@for dir in $$(grep -rl --include='*_test.go' --exclude-dir=bench '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
 	  sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$dir/*_test.go | sed "s,^,$$dir ,"; \
-	done | xargs -P 2 -n 2 sh -c 'go test -run "^$$" -fuzz "^$$1\$$" -parallel 1 -fuzztime $(FUZZTIME) -fuzzminimizetime 100x $$0'
+	done | xargs -P 2 -n 2 sh -c '.ci/fuzz $$0 $$1 $(FUZZTIME)'
 
 # BENCH=quick takes under a minute and leaves docs/performance.md alone.
 bench: ## Measure side by side with other systems, into docs/performance.md
