@@ -93,7 +93,7 @@ func (a *Array) add(v value) {
 	if a == nil {
 		misuse("Attempt to change a nil array")
 	}
-	a.kin.adopt(v.obj)
+	a.kin.adopt(&v)
 	a.changes++
 	a.values = append(a.values, v)
 }
@@ -103,7 +103,7 @@ func (a *Array) put(i int, v value) {
 		misuse("Attempt to change a nil array")
 	}
 	slot := a.at(i)
-	a.kin.adopt(v.obj)
+	a.kin.adopt(&v)
 	a.changes++
 	*slot = v
 }
@@ -199,13 +199,13 @@ func (a *Array) SetString(i int, v string) { a.put(i, stringValue(v)) }
 func (a *Array) AppendString(v string) { a.add(stringValue(v)) }
 
 // GetString is the string at i; "" by default.
-func (a *Array) GetString(i int) string { return a.at(i).text() }
+func (a *Array) GetString(i int) string { return a.at(i).string() }
 
 // SetUUID sets the value at i to a UUID.
-func (a *Array) SetUUID(i int, v UUID) { a.put(i, value{kind: TypeUUID, str: string(v[:])}) }
+func (a *Array) SetUUID(i int, v UUID) { a.put(i, uuidValue(v)) }
 
 // AppendUUID adds a UUID at the end.
-func (a *Array) AppendUUID(v UUID) { a.add(value{kind: TypeUUID, str: string(v[:])}) }
+func (a *Array) AppendUUID(v UUID) { a.add(uuidValue(v)) }
 
 // GetUUID is the UUID at i; the zero UUID by default.
 func (a *Array) GetUUID(i int) UUID { return a.at(i).uuid() }

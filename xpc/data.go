@@ -44,10 +44,10 @@ func NewData(b []byte) *Data {
 func dataValue(b []byte) value {
 	if len(b) >= sharedDataFrom {
 		if r := regionOf(b); r != nil {
-			return value{kind: TypeData, obj: &Data{shared: r}}
+			return objectValue(&Data{shared: r})
 		}
 	}
-	return value{kind: TypeData, str: string(b)}
+	return textValue(TypeData, string(b))
 }
 
 // Type is TypeData.

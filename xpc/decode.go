@@ -31,7 +31,7 @@ func decodeCounted(d *Dictionary, body []byte, files []*transport.Descriptor, li
 		for _, f := range files {
 			f.Close()
 		}
-		d.entries, d.slots, d.kin.holds = nil, nil, false
+		d.entries, d.slots, d.kin = nil, nil, kin{}
 		return nil, 0, err
 	}
 	return dec.fds, dec.values*valueCost + len(files)*descriptorCost + min(dec.shared, lim.MaxReceivedBytes), nil
@@ -126,16 +126,15 @@ func (dec *decoder) value(v *value, k *kin) error {
 	case wire.KindDate:
 		v.kind, v.num = TypeDate, t.Num
 	case wire.KindString:
-		v.kind, v.str = TypeString, textOf(t.Bytes)
+		*v = textValue(TypeString, textOf(t.Bytes))
 	case wire.KindData:
-		v.kind = TypeData
 		if len(t.Bytes) >= sharedDataFrom { // it may be sent on, and then is shared
-			v.obj = &Data{bytes: textOf(t.Bytes)}
+			*v = objectValue(&Data{bytes: textOf(t.Bytes)})
 		} else {
-			v.str = textOf(t.Bytes)
+			*v = textValue(TypeData, textOf(t.Bytes))
 		}
 	case wire.KindUUID:
-		v.kind, v.str = TypeUUID, textOf(t.Bytes)
+		*v = textValue(TypeUUID, textOf(t.Bytes))
 	default:
 		return dec.reference(v, k, t)
 	}
@@ -147,26 +146,26 @@ func (dec *decoder) reference(v *value, k *kin, t wire.Token) error {
 	switch t.Kind {
 	case wire.KindArray:
 		a := &Array{}
-		v.kind, v.obj = TypeArray, a
-		k.adopt(a)
+		*v = objectValue(a)
+		k.adopt(v)
 		return dec.array(a, int(t.Num))
 	case wire.KindMap:
 		d := &Dictionary{}
-		v.kind, v.obj = TypeDictionary, d
-		k.adopt(d)
+		*v = objectValue(d)
+		k.adopt(v)
 		return dec.dictionary(d, int(t.Num))
 	case wire.KindFD:
 		f := &FD{d: dec.files[t.Num]}
 		dec.fds = append(dec.fds, f)
-		v.kind, v.obj = TypeFD, f
+		*v = objectValue(f)
 	case wire.KindSharedData:
 		return dec.sharedData(v, t)
 	case wire.KindSharedMemory:
 		return dec.sharedMemory(v, t)
 	case wire.KindEndpoint:
-		v.kind, v.obj = TypeEndpoint, dec.endpoint(t)
+		*v = objectValue(dec.endpoint(t))
 	case wire.KindError:
-		v.kind, v.obj = TypeError, errorFromCode(t.Num)
+		*v = objectValue(errorFromCode(t.Num))
 	}
 	return nil
 }
@@ -178,9 +177,8 @@ func (dec *decoder) sharedData(v *value, t wire.Token) error {
 		return err
 	}
 	file, size := dec.files[t.Num], int(t.Size())
-	v.kind = TypeData
 	if mappable {
-		v.obj = &Data{shared: newRegion(file, size)}
+		*v = objectValue(&Data{shared: newRegion(file, size)})
 		return nil
 	}
 	b, err := memory.Read(file.FD(), size)
@@ -188,7 +186,7 @@ func (dec *decoder) sharedData(v *value, t wire.Token) error {
 		return dec.badMemory(t, err)
 	}
 	file.Close()
-	v.str = textOf(b)
+	*v = textValue(TypeData, textOf(b))
 	return nil
 }
 
@@ -202,7 +200,7 @@ func (dec *decoder) sharedMemory(v *value, t wire.Token) error {
 	}
 	s := &SharedMemory{FD{d: dec.files[t.Num]}, int(t.Size())}
 	dec.fds = append(dec.fds, &s.fd)
-	v.kind, v.obj = TypeSharedMemory, s
+	*v = objectValue(s)
 	return nil
 }
 

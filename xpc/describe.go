@@ -39,9 +39,9 @@ func (v *value) describe(b *strings.Builder) {
 	b.WriteString(v.kind.String())
 	switch v.kind {
 	case TypeArray:
-		v.obj.(*Array).describe(b)
+		v.array().describe(b)
 	case TypeDictionary:
-		v.obj.(*Dictionary).describe(b)
+		v.dictionary().describe(b)
 	default:
 		if s := v.plain(); s != "" {
 			b.WriteString(" " + s)
@@ -63,17 +63,17 @@ func (v *value) plain() string {
 	case TypeDate:
 		return Date(v.num).String()
 	case TypeString:
-		return strconv.Quote(v.str)
+		return strconv.Quote(v.text())
 	case TypeUUID:
 		return v.uuid().String()
 	case TypeData:
 		return describeData(v.plainData())
 	case TypeSharedMemory:
-		return strconv.Itoa(v.obj.(*SharedMemory).size) + " bytes"
+		return strconv.Itoa((*SharedMemory)(v.ptr).size) + " bytes"
 	case TypeFD:
-		return v.obj.(*FD).describe()
+		return (*FD)(v.ptr).describe()
 	case TypeError:
-		return strconv.Quote(v.obj.(*Error).text)
+		return strconv.Quote((*Error)(v.ptr).text)
 	}
 	return ""
 }

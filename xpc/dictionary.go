@@ -127,9 +127,7 @@ func (d *Dictionary) put(key string, v value) {
 	if strings.IndexByte(key, 0) >= 0 {
 		misuse("key contains NUL: %.40q", key)
 	}
-	if v.obj != nil {
-		d.kin.adopt(v.obj)
-	}
+	d.kin.adopt(&v)
 	d.changes++
 	if i := d.find(key); i >= 0 {
 		d.entries[i].value = v
@@ -232,7 +230,7 @@ func (d *Dictionary) copy() *Dictionary {
 	c := &Dictionary{entries: make([]entry, 0, len(d.entries))}
 	for i := range d.entries {
 		v := d.entries[i].copy()
-		c.kin.adopt(v.obj)
+		c.kin.adopt(&v)
 		c.entries = append(c.entries, entry{d.entries[i].key, v})
 	}
 	c.reindex(len(c.entries))
@@ -283,11 +281,11 @@ func (d *Dictionary) GetData(key string) []byte { return d.lookup(key).data() }
 func (d *Dictionary) SetString(key string, v string) { d.put(key, stringValue(v)) }
 
 // GetString is the string of key; "" by default.
-func (d *Dictionary) GetString(key string) string { return d.lookup(key).text() }
+func (d *Dictionary) GetString(key string) string { return d.lookup(key).string() }
 
 // SetUUID sets key to a UUID.
 func (d *Dictionary) SetUUID(key string, v UUID) {
-	d.put(key, value{kind: TypeUUID, str: string(v[:])})
+	d.put(key, uuidValue(v))
 }
 
 // GetUUID is the UUID of key; the zero UUID by default.

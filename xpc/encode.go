@@ -123,7 +123,7 @@ func (e *encoder) value(v *value, depth int) error {
 	if v.kind == TypeData {
 		return e.dataOf(v)
 	}
-	if err := e.room(len(v.str)); err != nil {
+	if err := e.room(len(v.text())); err != nil {
 		return err
 	}
 	switch v.kind {
@@ -140,15 +140,15 @@ func (e *encoder) value(v *value, depth int) error {
 	case TypeDate:
 		e.b = wire.AppendDate(e.b, int64(v.num))
 	case TypeString:
-		e.b = wire.AppendString(e.b, v.str)
+		e.b = wire.AppendString(e.b, v.text())
 	case TypeUUID:
 		e.b = wire.AppendUUID(e.b, v.uuid())
 	case TypeError:
-		e.b = wire.AppendError(e.b, v.obj.(*Error).code)
+		e.b = wire.AppendError(e.b, (*Error)(v.ptr).code)
 	case TypeArray:
-		return e.array(v.obj.(*Array), depth)
+		return e.array(v.array(), depth)
 	case TypeDictionary:
-		return e.dictionary(v.obj.(*Dictionary), depth)
+		return e.dictionary(v.dictionary(), depth)
 	default:
 		return e.reference(v)
 	}
@@ -158,8 +158,8 @@ func (e *encoder) value(v *value, depth int) error {
 // dataOf encodes data: short data into the body, long data as memory of its own if
 // that can be had.
 func (e *encoder) dataOf(v *value) error {
-	d, _ := v.obj.(*Data)
-	n := len(v.str)
+	d := v.dataObject()
+	n := len(v.text())
 	if d != nil {
 		n = d.Len()
 	}
@@ -200,7 +200,7 @@ func (e *encoder) memoryOf(v *value, d *Data) *transport.Descriptor {
 
 // reference encodes what travels as a descriptor.
 func (e *encoder) reference(v *value) error {
-	switch o := v.obj.(type) {
+	switch o := v.reference().(type) {
 	case *FD:
 		index, err := e.attach(o.d, o.retain())
 		e.b = wire.AppendFD(e.b, index)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Object is any value of XPC: Null, Bool, Int64, Uint64, Double, Date, String
@@ -63,12 +64,77 @@ func misuse(format string, args ...any) {
 }
 
 // value is an object inside a container, unboxed: reading a scalar allocates
-// nothing, and a received string, data or UUID stays where it arrived.
+// nothing, and a received string, data or UUID stays where it arrived. It is small
+// because what a message costs is mostly the collector's, by the byte.
 type value struct {
-	kind Type   // zero: absent
-	num  uint64 // bool, int64, uint64, double (bits), date
-	str  string // string, data, UUID
-	obj  Object // what has an identity: fd, array, dictionary, endpoint, connection, error; data in memory of its own
+	kind  Type           // zero: absent
+	apart bool           // data in memory of its own
+	num   uint64         // bool, int64, uint64, double (bits), date; of string, data and UUID the number of bytes
+	ptr   unsafe.Pointer // these bytes, nil for none; or the object that kind says, for data apart a *Data
+}
+
+// textValue is a string, data or a UUID that lies in s.
+func textValue(k Type, s string) value {
+	return value{kind: k, num: uint64(len(s)), ptr: unsafe.Pointer(unsafe.StringData(s))}
+}
+
+func uuidValue(u UUID) value { return textValue(TypeUUID, string(u[:])) }
+
+// text is what textValue was given, "" for everything else.
+func (v *value) text() string {
+	if v.kind == TypeString || v.kind == TypeUUID || v.kind == TypeData && !v.apart {
+		return unsafe.String((*byte)(v.ptr), int(v.num))
+	}
+	return ""
+}
+
+// objectValue is an object that is kept as it is, which must not be nil.
+func objectValue(o Object) value {
+	v := value{kind: o.Type()}
+	switch o := o.(type) {
+	case *Data:
+		v.apart, v.ptr = true, unsafe.Pointer(o)
+	case *FD:
+		v.ptr = unsafe.Pointer(o)
+	case *SharedMemory:
+		v.ptr = unsafe.Pointer(o)
+	case *Array:
+		v.ptr = unsafe.Pointer(o)
+	case *Dictionary:
+		v.ptr = unsafe.Pointer(o)
+	case *Endpoint:
+		v.ptr = unsafe.Pointer(o)
+	case *Connection:
+		v.ptr = unsafe.Pointer(o)
+	case *Error:
+		v.ptr = unsafe.Pointer(o)
+	}
+	return v
+}
+
+// reference is what objectValue was given, nil for everything else.
+func (v *value) reference() Object {
+	switch v.kind {
+	case TypeData:
+		if v.apart {
+			return (*Data)(v.ptr)
+		}
+	case TypeFD:
+		return (*FD)(v.ptr)
+	case TypeSharedMemory:
+		return (*SharedMemory)(v.ptr)
+	case TypeArray:
+		return (*Array)(v.ptr)
+	case TypeDictionary:
+		return (*Dictionary)(v.ptr)
+	case TypeEndpoint:
+		return (*Endpoint)(v.ptr)
+	case TypeConnection:
+		return (*Connection)(v.ptr)
+	case TypeError:
+		return (*Error)(v.ptr)
+	}
+	return nil
 }
 
 // absent is what getters read where there is nothing; it is never written.
@@ -95,15 +161,15 @@ func valueOf(o Object) value {
 	case String:
 		return stringValue(string(o))
 	case UUID:
-		return value{kind: TypeUUID, str: string(o[:])}
+		return uuidValue(o)
 	case *Data:
 		switch {
 		case o == nil:
 			return value{}
 		case o.shared != nil || o.Len() >= sharedDataFrom: // it may lie, or come to lie, where others can map it
-			return value{kind: TypeData, obj: o}
+			return objectValue(o)
 		}
-		return value{kind: TypeData, str: o.bytes}
+		return textValue(TypeData, o.bytes)
 	}
 	return referenceValue(o)
 }
@@ -131,7 +197,7 @@ func referenceValue(o Object) value {
 	if null {
 		return value{}
 	}
-	return value{kind: o.Type(), obj: o}
+	return objectValue(o)
 }
 
 func boolValue(v bool) value {
@@ -145,7 +211,7 @@ func stringValue(s string) value {
 	if strings.IndexByte(s, 0) >= 0 {
 		misuse("string contains NUL: %.40q; use data", s)
 	}
-	return value{kind: TypeString, str: s}
+	return textValue(TypeString, s)
 }
 
 // object boxes v.
@@ -166,64 +232,73 @@ func (v *value) object() Object {
 	case TypeDate:
 		return Date(v.num)
 	case TypeString:
-		return String(v.str)
+		return String(v.text())
 	case TypeData:
-		if v.obj == nil {
-			return &Data{bytes: v.str}
+		if !v.apart {
+			return &Data{bytes: v.text()}
 		}
 	case TypeUUID:
-		return UUID([]byte(v.str))
+		return v.uuid()
 	}
-	return v.obj
+	return v.reference()
 }
 
 // hand boxes v for the user, who from then on has a say in when a descriptor closes.
 func (v *value) hand() Object {
 	switch v.kind {
 	case TypeFD:
-		v.obj.(*FD).taken.Store(true)
+		(*FD)(v.ptr).taken.Store(true)
 	case TypeSharedMemory:
-		v.obj.(*SharedMemory).fd.taken.Store(true)
+		(*SharedMemory)(v.ptr).fd.taken.Store(true)
 	}
 	return v.object()
 }
 
 // kin tells at no cost, in all ordinary cases, that an insertion closes no cycle.
-// Both flags are only ever set. inside is atomic because a container that nobody
-// changes may be put into others by several goroutines.
-type kin struct {
-	inside atomic.Bool // has been put into a container
-	holds  bool        // has had a container put into it
+// Its bits are only ever set, atomically because a container that nobody changes
+// may be put into others by several goroutines.
+type kin struct{ bits atomic.Uint32 }
+
+const (
+	kinInside uint32 = 1 << iota // has been put into a container
+	kinHolds                     // has had a container put into it
+)
+
+func (k *kin) is(bit uint32) bool { return k.bits.Load()&bit != 0 }
+
+func (k *kin) note(bit uint32) {
+	if !k.is(bit) {
+		k.bits.Or(bit)
+	}
 }
 
-func kinOf(o Object) *kin {
-	switch o := o.(type) {
-	case *Array:
-		return &o.kin
-	case *Dictionary:
-		return &o.kin
+// kin is nil for what is no container.
+func (v *value) kin() *kin {
+	switch v.kind {
+	case TypeArray:
+		return &(*Array)(v.ptr).kin
+	case TypeDictionary:
+		return &(*Dictionary)(v.ptr).kin
 	}
 	return nil
 }
 
-// adopt is called before o is put into the container that k belongs to (R163).
-func (k *kin) adopt(o Object) {
-	child := kinOf(o)
+// adopt is called before v is put into the container that k belongs to (R163).
+func (k *kin) adopt(v *value) {
+	child := v.kin()
 	if child == nil {
 		return
 	}
-	if child == k || k.inside.Load() && child.holds && reaches(o, k, map[*kin]bool{}) {
+	if child == k || k.is(kinInside) && child.is(kinHolds) && v.reaches(k, map[*kin]bool{}) {
 		misuse("Attempt to put a container into itself")
 	}
-	k.holds = true
-	if !child.inside.Load() {
-		child.inside.Store(true)
-	}
+	k.note(kinHolds)
+	child.note(kinInside)
 }
 
-// reaches looks for target among o and what o contains.
-func reaches(o Object, target *kin, seen map[*kin]bool) bool {
-	k := kinOf(o)
+// reaches looks for target among v and what v contains.
+func (v *value) reaches(target *kin, seen map[*kin]bool) bool {
+	k := v.kin()
 	if k == nil || seen[k] {
 		return false
 	}
@@ -232,25 +307,27 @@ func reaches(o Object, target *kin, seen map[*kin]bool) bool {
 	}
 	seen[k] = true
 	found := false
-	eachValue(o, func(v *value) bool {
-		found = v.obj != nil && reaches(v.obj, target, seen)
+	v.each(func(in *value) bool {
+		found = in.reaches(target, seen)
 		return !found
 	})
 	return found
 }
 
-// eachValue visits the values of a container until visit says false.
-func eachValue(o Object, visit func(*value) bool) {
-	switch o := o.(type) {
-	case *Array:
-		for i := range o.values {
-			if !visit(&o.values[i]) {
+// each visits the values of a container until visit says false.
+func (v *value) each(visit func(*value) bool) {
+	switch v.kind {
+	case TypeArray:
+		a := (*Array)(v.ptr)
+		for i := range a.values {
+			if !visit(&a.values[i]) {
 				return
 			}
 		}
-	case *Dictionary:
-		for i := range o.entries {
-			if !visit(&o.entries[i].value) {
+	case TypeDictionary:
+		d := (*Dictionary)(v.ptr)
+		for i := range d.entries {
+			if !visit(&d.entries[i].value) {
 				return
 			}
 		}
@@ -276,13 +353,15 @@ func (v *value) equal(w *value) bool {
 	case TypeDouble:
 		return canonical(v.num) == canonical(w.num)
 	case TypeData:
-		return v.obj != nil && v.obj == w.obj || v.plainData() == w.plainData()
+		return *v == *w || v.plainData() == w.plainData()
+	case TypeString, TypeUUID:
+		return v.text() == w.text()
 	case TypeArray:
-		return v.obj.(*Array).equal(w.obj.(*Array))
+		return v.array().equal(w.array())
 	case TypeDictionary:
-		return v.obj.(*Dictionary).equal(w.obj.(*Dictionary))
+		return v.dictionary().equal(w.dictionary())
 	}
-	return v.num == w.num && v.str == w.str && v.obj == w.obj
+	return *v == *w
 }
 
 // canonical gives doubles that are equal the same bits.
@@ -313,10 +392,12 @@ func (v *value) hash() uint64 {
 		return maphash.Comparable(hashSeed, canonical(v.num))
 	case TypeData:
 		return maphash.String(hashSeed, v.plainData())
+	case TypeString, TypeUUID:
+		return maphash.String(hashSeed, v.text()) ^ uint64(v.kind)<<56
 	case TypeArray:
-		return v.obj.(*Array).hash()
+		return v.array().hash()
 	case TypeDictionary:
-		return v.obj.(*Dictionary).hash()
+		return v.dictionary().hash()
 	}
 	return maphash.Comparable(hashSeed, *v)
 }
@@ -337,18 +418,17 @@ func Copy(o Object) Object {
 }
 
 func (v *value) copy() value {
-	c := *v
 	switch v.kind {
 	case TypeFD:
-		c.obj = v.obj.(*FD).copy()
+		return objectValue((*FD)(v.ptr).copy())
 	case TypeSharedMemory:
-		c.obj = v.obj.(*SharedMemory).copy()
+		return objectValue((*SharedMemory)(v.ptr).copy())
 	case TypeArray:
-		c.obj = v.obj.(*Array).copy()
+		return objectValue(v.array().copy())
 	case TypeDictionary:
-		c.obj = v.obj.(*Dictionary).copy()
+		return objectValue(v.dictionary().copy())
 	}
-	return c
+	return *v
 }
 
 // Typed reading of a value; each gives its default for any other type (R37).
@@ -374,45 +454,57 @@ func (v *value) data() []byte {
 	return bytesOf(v.plainData())
 }
 
-// plainData is data wherever it lies.
-func (v *value) plainData() string {
-	if d, ok := v.obj.(*Data); ok {
-		return textOf(d.Bytes())
+// dataObject is the data that lies apart, nil for everything else.
+func (v *value) dataObject() *Data {
+	if v.kind == TypeData && v.apart {
+		return (*Data)(v.ptr)
 	}
-	return v.str
+	return nil
 }
 
-func (v *value) text() string {
+// plainData is data wherever it lies.
+func (v *value) plainData() string {
+	if d := v.dataObject(); d != nil {
+		return textOf(d.Bytes())
+	}
+	return v.text()
+}
+
+func (v *value) string() string {
 	if v.kind != TypeString {
 		return ""
 	}
-	return v.str
+	return v.text()
 }
 
 func (v *value) uuid() (u UUID) {
 	if v.kind == TypeUUID {
-		copy(u[:], v.str)
+		copy(u[:], v.text())
 	}
 	return u
 }
 
 func (v *value) dictionary() *Dictionary {
-	d, _ := v.obj.(*Dictionary)
-	return d
+	if v.kind != TypeDictionary {
+		return nil
+	}
+	return (*Dictionary)(v.ptr)
 }
 
 func (v *value) array() *Array {
-	a, _ := v.obj.(*Array)
-	return a
+	if v.kind != TypeArray {
+		return nil
+	}
+	return (*Array)(v.ptr)
 }
 
 func (v *value) dupFD() int {
-	f, _ := v.obj.(*FD)
+	f, _ := v.reference().(*FD)
 	return f.Dup()
 }
 
 func (v *value) connect() *Connection {
-	if e, ok := v.obj.(*Endpoint); ok {
+	if e, ok := v.reference().(*Endpoint); ok {
 		return NewConnectionFromEndpoint(e)
 	}
 	return nil
