@@ -106,12 +106,12 @@ func (c *Connection) sendReply(m *Dictionary) error {
 	defer m.in.replySent()
 	o, err := c.pack(m)
 	if err != nil {
-		c.abandon(m.in.epoch, m.in.id)
+		c.abandon(m.in.link.epoch, m.in.id)
 		return err
 	}
 	o.frame.Kind, o.frame.ID = frameReply, m.in.id
 	c.mu.Lock()
-	c.submit(lifecycle.Event{Op: lifecycle.Reply, ID: c.newID(), Epoch: m.in.epoch}, o)
+	c.submit(lifecycle.Event{Op: lifecycle.Reply, ID: c.newID(), Epoch: m.in.link.epoch}, o)
 	l, lim := c.link, c.limits
 	err = c.sent()
 	l.boundReplies(lim)

@@ -427,32 +427,35 @@ func (l *link) shared(sender credentials.Credentials) *credentials.Credentials {
 }
 
 // decode makes an object of a message's or a reply's frame.
-func (l *link) decode(f *transport.Frame) (*receivedMessage, error) {
-	m := newReceived(l.c, l.epoch, wire.EntriesHint(f.Body))
-	m.from.link, m.from.id = l, f.ID
+func (l *link) decode(f *transport.Frame) (m *receivedMessage, size int, err error) {
+	m = newReceived(l, f.ID, wire.EntriesHint(f.Body))
 	m.from.sender = l.shared(f.Sender)
 	fds, cost, err := decodeCounted(&m.Dictionary, ownedBody(f), f.Files, l.own)
-	m.from.size = messageCost + len(f.Body) + cost
-	m.from.fds = fds
-	return m, err
+	if fds != nil {
+		m.from.rarely().fds = fds
+	}
+	return m, messageCost + len(f.Body) + cost, err
 }
 
 func (l *link) message(f *transport.Frame, inline bool) transport.Outcome {
-	m, err := l.decode(f)
+	m, size, err := l.decode(f)
 	if err != nil {
 		l.broken(err)
 		return 0
 	}
 	m.from.owes = f.Flags&flagWantsReply != 0
-	m.from.judged, m.from.refusal = l.sees(f.Sender)
+	var refusal error
+	if m.from.judged, refusal = l.sees(f.Sender); refusal != nil {
+		m.from.rarely().refusal = refusal
+	}
 	c := l.c
 	c.mu.Lock()
 	if inline {
 		c.reader = l
 	}
 	id := c.newID()
-	c.events.push(event{id, &m.Dictionary, m.from.size})
-	c.account(m.from.size)
+	c.events.push(event{id, &m.Dictionary, size})
+	c.account(size)
 	c.step(lifecycle.Event{Op: lifecycle.Received, Epoch: l.epoch, ID: id})
 	c.reader = nil
 	out := l.pause()
@@ -492,7 +495,7 @@ func (l *link) pause() transport.Outcome {
 }
 
 func (l *link) reply(f *transport.Frame, inline bool) transport.Outcome {
-	m, err := l.decode(f)
+	m, _, err := l.decode(f)
 	if err != nil {
 		l.broken(err)
 		return 0

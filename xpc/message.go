@@ -12,15 +12,10 @@ import (
 // sender is still owed. One obligation lives in it: a request that expects a
 // reply is answered, passed on to a reply object, or reported as dropped (R149).
 type incoming struct {
-	c       *Connection
-	link    *link // of a received message
-	id      uint64
-	sender  *credentials.Credentials // of a received message
-	fds     []*FD
-	refusal error // why the connection's requirement is not met, once judged
-	size    int
-	epoch   lifecycle.Epoch
-	judged  bool // it is known whether the connection's requirement is met
+	link   *link // that the message came on, or what a reply object answers
+	id     uint64
+	sender *credentials.Credentials // of a received message
+	judged bool                     // it is known whether the connection's requirement is met
 
 	owes     bool // this and what follows are guarded by mu. A reply is expected and no reply object was made
 	returned bool // the handler has returned
@@ -28,10 +23,27 @@ type incoming struct {
 	sending  bool // this reply was claimed by its sender and has not left yet
 	isReply  bool // this ties a reply object to its request
 	counts   bool // a transaction is open for it
-	retains  int
+	retains  int32
 	mu       sync.Mutex
-	reply    *Dictionary // made while the handler runs
-	cleanup  runtime.Cleanup
+	reply    *Dictionary   // made while the handler runs
+	rare     *incomingRare // &noRare until there is something; see rarely
+}
+
+// incomingRare is what few messages have: a message is to be small.
+type incomingRare struct {
+	fds     []*FD
+	refusal error // why the connection's requirement is not met, once judged
+	cleanup runtime.Cleanup
+}
+
+var noRare incomingRare
+
+// rarely is the message's rare, to be written to.
+func (in *incoming) rarely() *incomingRare {
+	if in.rare == &noRare {
+		in.rare = new(incomingRare)
+	}
+	return in.rare
 }
 
 // receivedMessage is one allocation for a dictionary and its origin.
@@ -41,7 +53,7 @@ type receivedMessage struct {
 }
 
 // newReceived makes room for n entries, if they are few, in the same allocation.
-func newReceived(c *Connection, e lifecycle.Epoch, n int) (m *receivedMessage) {
+func newReceived(l *link, id uint64, n int) (m *receivedMessage) {
 	switch {
 	case n <= 2:
 		s := new(struct {
@@ -65,7 +77,7 @@ func newReceived(c *Connection, e lifecycle.Epoch, n int) (m *receivedMessage) {
 		m = new(receivedMessage)
 	}
 	m.in = &m.from
-	m.from.c, m.from.epoch = c, e
+	m.from.link, m.from.id, m.from.rare = l, id, &noRare
 	return m
 }
 
@@ -79,7 +91,7 @@ type debt struct {
 	counts bool
 }
 
-func (in *incoming) debt() debt { return debt{in.c, in.epoch, in.id, in.owes, in.counts} }
+func (in *incoming) debt() debt { return debt{in.link.c, in.link.epoch, in.id, in.owes, in.counts} }
 
 func (d debt) settle() {
 	if d.owed {
@@ -108,12 +120,11 @@ func (d *Dictionary) CreateReply() *Dictionary {
 		return nil
 	}
 	in.owes = false
-	reply := newReceived(in.c, in.epoch, fewKeys)
-	reply.from.id = in.id
+	reply := newReceived(in.link, in.id, fewKeys)
 	reply.from.isReply, reply.from.owes = true, true
 	if in.returned {
 		reply.from.counts, in.counts = in.counts, false
-		in.cleanup.Stop()
+		in.rare.cleanup.Stop()
 		reply.from.watch(&reply.Dictionary)
 	} else {
 		in.reply = &reply.Dictionary
@@ -128,7 +139,7 @@ func (d *Dictionary) RemoteConnection() *Connection {
 	if d == nil || d.in == nil {
 		return nil
 	}
-	return d.in.c
+	return d.in.link.c
 }
 
 // Sender says who wrote a received message, as the kernel attached it to the
@@ -223,13 +234,13 @@ func (in *incoming) backstop(reply *Dictionary, counts bool) {
 	}
 	in.mu.Unlock()
 	if counts {
-		in.c.process.end()
+		in.link.c.process.end()
 	}
 }
 
 // watch makes the collector the backstop for an obligation; in.mu is held.
 func (in *incoming) watch(d *Dictionary) {
-	in.cleanup = runtime.AddCleanup(d, debt.settle, in.debt())
+	in.rarely().cleanup = runtime.AddCleanup(d, debt.settle, in.debt())
 }
 
 // giveUp is the final release.
@@ -242,9 +253,11 @@ func (in *incoming) giveUp() {
 func (in *incoming) giveUpLocked() {
 	left := in.debt()
 	in.owes, in.counts, in.released = false, false, true
-	fds := in.fds
-	in.fds = nil
-	in.cleanup.Stop()
+	fds := in.rare.fds
+	if in.rare != &noRare {
+		in.rare.cleanup.Stop()
+		in.rare = &noRare
+	}
 	in.mu.Unlock()
 	for _, f := range fds {
 		if !f.taken.Load() {
@@ -256,13 +269,13 @@ func (in *incoming) giveUpLocked() {
 
 // takeReply claims the right to send a reply, once, on its own connection.
 func (in *incoming) takeReply(c *Connection) {
-	if in.c != c {
+	if in.link.c != c {
 		misuse("Attempt to send a message expecting a reply to a connection other than the one it belongs to.")
 	}
 	in.mu.Lock()
 	ok := in.owes
 	in.owes, in.sending = false, ok
-	in.cleanup.Stop()
+	in.rare.cleanup.Stop()
 	in.mu.Unlock()
 	if !ok {
 		misuse("Attempt to send a reply that was sent or released already.")
@@ -276,14 +289,14 @@ func (in *incoming) replySent() {
 	in.sending, in.counts = false, false
 	in.mu.Unlock()
 	if counts {
-		in.c.process.end()
+		in.link.c.process.end()
 	}
 }
 
 // deliver opens the transaction of a message that is about to be handled; false
 // if the process is to end and the message will not be.
 func (in *incoming) deliver() bool {
-	if in.counts = in.c.process.begin(); !in.counts {
+	if in.counts = in.link.c.process.begin(); !in.counts {
 		in.discardUnseen()
 	}
 	return in.counts

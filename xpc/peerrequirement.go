@@ -174,7 +174,7 @@ func (p *PeerRequirement) MatchReceivedMessage(ctx context.Context, m *Dictionar
 		return errors.New("xpc: the dictionary is no message that was received")
 	}
 	in := m.in
-	c := in.c
+	c := in.link.c
 	c.mu.Lock()
 	who := in.link.other()
 	if in.sender.PID != 0 && in.sender.PID != who.PID {

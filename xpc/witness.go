@@ -437,9 +437,9 @@ func (w *witness) recheck(att *Attestation) error {
 // unfit says why a message is not to be handled, on the goroutine that would.
 func (in *incoming) unfit() error {
 	if in.judged {
-		return in.refusal
+		return in.rare.refusal
 	}
-	c := in.c
+	c := in.link.c
 	c.mu.Lock()
 	g, w := c.rare.guard, in.link.w
 	var att *Attestation
@@ -480,13 +480,13 @@ func (c *Connection) admit(o Object) Object {
 
 // refuse gives a message up that the requirement keeps from its handler.
 func (in *incoming) refuse(why error) {
-	in.c.rareGuard().reject(why)
+	in.link.c.rareGuard().reject(why)
 	in.mu.Lock()
 	owed := in.owes
 	in.owes = false
 	in.mu.Unlock()
 	if owed {
-		in.c.abandonFor(in.epoch, in.id, flagUnfit)
+		in.link.c.abandonFor(in.link.epoch, in.id, flagUnfit)
 	}
 }
 
