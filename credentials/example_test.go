@@ -33,6 +33,21 @@ func ExampleFromSocket() {
 	// Output: true true <nil>
 }
 
+func ExampleExecution() {
+	self, err := credentials.ProcessPidfd(os.Getpid())
+	if err != nil {
+		return // this system has no such handles
+	}
+	defer unix.Close(self)
+	e, err := credentials.ExecutionOf(self)
+	if err != nil {
+		return // before Linux 6.13
+	}
+	defer e.Close()
+	fmt.Fprintln(os.Stderr, "this process has executed nothing else:", e.Lasts())
+	// Output:
+}
+
 func ExampleGroupSet() {
 	s := credentials.NewGroupSet(4, 27, 100)
 	fmt.Println(s, s.Len(), s.Has(27), s.Has(0))

@@ -16,13 +16,15 @@ import (
 var errImageChanged = errors.New("it has executed another program, or ended")
 
 // pin is how Linux does it. The pidfd stands for the process, dir is its folder in
-// /proc, and memory stands for its memory: at exec that is replaced, and the old one
+// /proc. What it executes is known by a thread, or if it had no other, or that has ended,
+// by two things: memory stands for its memory, which is replaced at exec, and the old one
 // ends with its last user. exe is compared besides, because a helper that shares
 // the old memory keeps it alive, as a child of vfork does until it executes something.
 type pin struct {
 	pid                int
 	pidfd, dir, memory int
 	exe                inode
+	run                *Execution // nil if there is none
 }
 
 type inode struct {
@@ -93,6 +95,7 @@ func (k *pinner) open(p *pin) (err error) {
 		p.dir = -1
 		return gone(err)
 	}
+	p.run, _ = executionIn(p.dir, p.pid)
 	if err = k.step("pidfd_send_signal"); err != nil {
 		return err
 	}
@@ -190,6 +193,14 @@ func statAt(dir int, name string) (inode, error) {
 }
 
 func (p *pin) check() error {
+	if p.run.Lasts() {
+		return nil
+	}
+	return p.compare()
+}
+
+// compare is the check where no thread tells.
+func (p *pin) compare() error {
 	if err := inUse(p.memory); err != nil {
 		return err
 	}
@@ -220,6 +231,9 @@ func inUse(pagemap int) error {
 }
 
 func (p *pin) close() {
+	if p.run != nil {
+		p.run.close()
+	}
 	for _, fd := range []int{p.memory, p.dir, p.pidfd} {
 		if fd >= 0 {
 			unix.Close(fd)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -104,10 +105,23 @@ func TestPinSeesExec(t *testing.T) {
 	if err := p.Check(); err != nil {
 		t.Fatalf("before exec: %v", err)
 	}
+	if p.run != nil && !p.run.Lasts() || p.compare() != nil {
+		t.Errorf("before exec: a thread says %v, memory and image %v", p.run.Lasts(), p.compare())
+	}
 	conn.Write([]byte("x"))
 	io.Copy(io.Discard, conn) // ends when exec has closed the child's socket
 	if err := p.Check(); err == nil {
 		t.Error("the child has executed a program, and the pin holds")
+	}
+	// Each says so by itself, but for the image: it is the same file.
+	if p.run.Lasts() {
+		t.Error("a thread of the child has outlived the exec")
+	}
+	if err := inUse(p.memory); err == nil {
+		t.Error("the child's memory from before the exec is in use")
+	}
+	if exe, err := statAt(p.dir, "exe"); err != nil || exe != p.exe {
+		t.Errorf("the image is %v, %v; it was %v, and this test is to execute the same", exe, err, p.exe)
 	}
 	if err := unix.Kill(cmd.Process.Pid, 0); err != nil {
 		t.Fatalf("the child is to live on as another program: %v", err)
@@ -128,6 +142,126 @@ func TestPinOfOneThatEnded(t *testing.T) {
 			t.Error("a process that was reaped was pinned")
 		}
 	})
+}
+
+// A thread can end by itself, and a program have none but the first: then memory and
+// image tell.
+func TestPinWithoutAThread(t *testing.T) {
+	a, _ := pair(t)
+	p := mustPin(t, a)
+	if p.run == nil {
+		t.Skip("this kernel has no handles of threads that can be asked whose they are")
+	}
+	p.run.Close()
+	p.run = &Execution{endedThread(t)}
+	if p.run.Lasts() {
+		t.Error("the thread has ended, and lasts")
+	}
+	if err := p.Check(); err != nil {
+		t.Errorf("%v; nothing was executed, only a thread ended", err)
+	}
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Skip("no program with one thread: ", err)
+	}
+	defer cmd.Wait()
+	defer in.Close()
+	fd, err := ProcessPidfd(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if e, err := ExecutionOf(fd); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("%v, %v of a process that has one thread", e, err)
+	}
+	q, err := PinProcess(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	if err := q.Check(); err != nil || q.run != nil {
+		t.Errorf("%v, with a thread %v; it lives, and has executed nothing else", err, q.run)
+	}
+}
+
+// endedThread is a handle of a thread of this process that has ended.
+func endedThread(t *testing.T) int {
+	t.Helper()
+	threads, end := make(chan int), make(chan bool)
+	for range 2 { // one may be the first, which does not end with its goroutine
+		go func() {
+			runtime.LockOSThread() // and never unlocked: the thread ends
+			threads <- unix.Gettid()
+			<-end
+		}()
+	}
+	tid, other := <-threads, <-threads
+	if tid == os.Getpid() {
+		tid = other
+	}
+	fd, err := unix.PidfdOpen(tid, pidfdThread)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &Execution{fd}
+	if !e.Lasts() {
+		t.Error("the thread waits, and does not last")
+	}
+	close(end)
+	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 30_000); err != nil && err != unix.EINTR {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+// To take hold of what a process executes takes no right, but it must be that process's.
+func TestExecutionOf(t *testing.T) {
+	t.Setenv(nextRole, "idle")
+	cmd, conn := visit(t, "exec")
+	t.Cleanup(func() { cmd.Process.Kill() })
+	fd, err := ProcessPidfd(cmd.Process.Pid)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer unix.Close(fd)
+	e, err := ExecutionOf(fd)
+	if errors.Is(err, ErrUnsupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	receive(t, conn)
+	if !e.Lasts() {
+		t.Error("the child has executed nothing yet")
+	}
+	conn.Write([]byte("x"))
+	io.Copy(io.Discard, conn)
+	if e.Lasts() {
+		t.Error("the child has executed a program")
+	}
+	dir, err := unix.Open("/proc/self", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(dir)
+	if e, err := executionIn(dir, cmd.Process.Pid); err == nil {
+		e.Close()
+		t.Error("a thread of this process passed for the child's")
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	if e, err := ExecutionOf(fd); !errors.Is(err, unix.ESRCH) {
+		t.Errorf("%v, %v of a process that was reaped", e, err)
+	}
+	if (*Execution)(nil).Lasts() {
+		t.Error("nothing lasts")
+	}
 }
 
 // Who may not look into a process learns nothing about it.

@@ -70,7 +70,7 @@ func makeStage(t *testing.T) (*stage, error) {
 	for _, args := range [][]string{
 		{s.trusted, "testdata/client.c"}, {s.evil, "-static-pie", "-DEVIL", "testdata/client.c"}, {s.preload, "-shared", "-fPIC", "testdata/preload.c"},
 	} {
-		if b, err := exec.Command("gcc", append([]string{"-O1", "-o"}, args...)...).CombinedOutput(); err != nil {
+		if b, err := exec.Command("gcc", append([]string{"-O1", "-pthread", "-o"}, args...)...).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("gcc %v: %w: %s", args, err, b)
 		}
 	}
@@ -245,6 +245,8 @@ const (
 
 // Level image stands for the file that a process shows as its own, and some can forge
 // that: the rows with forged text say which. At level granted there is none of them.
+// Each row is played by a program of one thread, whose memory and image are compared, and
+// by one of two, where the second tells of an exec.
 func TestForging(t *testing.T) {
 	s := setStage(t)
 	const none, image, granted = requirement.CredentialsOnly, requirement.Image, requirement.Granted
@@ -284,14 +286,14 @@ func TestForging(t *testing.T) {
 			row{name: "forged exe by a helper, installed", program: s.evil, mode: "forge", other: s.marked, messages: 1, level: image, delivered: forged},
 		)
 	}
-	for _, r := range rows {
-		demanded := 1000
+	for n := range 2 * len(rows) {
+		r, threads, demanded := rows[n/2], []string{"THREADS=1"}[n%2:], 1000
 		if r.mode == "child" || r.mode == "steal" { // of a shared descriptor
 			demanded = 10_000
 		}
-		repeat(t, r.name, soak.Times(1, demanded), func(t *testing.T) {
+		repeat(t, strings.Join(append(threads, r.name), " "), soak.Times(1, demanded), func(t *testing.T) {
 			w := s.scene(t)
-			w.start(r.program, r.mode, r.other, r.env...)
+			w.start(r.program, r.mode, r.other, append(r.env, threads...)...)
 			v := w.judge(w.accept(), r.messages)
 			if got := strings.Join(v.delivered, ","); got != r.delivered || v.level != r.level {
 				t.Errorf("at level %v %q was delivered, then: %v; want level %v, %q", v.level, got, v.refused, r.level, r.delivered)

@@ -48,17 +48,19 @@ func TestVanishedPeers(t *testing.T) {
 func TestForgingAtAnyMoment(t *testing.T) {
 	s := setStage(t)
 	many := soak.Times(10, 10_000)
-	nap := func() string { return fmt.Sprintf("NAP=%d", rand.IntN(5000)) }
+	nap := func() []string {
+		return append([]string{"THREADS=1"}[rand.IntN(2):], fmt.Sprintf("NAP=%d", rand.IntN(5000)))
+	}
 	repeat(t, "queue, then exec", many, func(t *testing.T) {
 		w := s.scene(t)
-		w.start(s.evil, "queue", s.trusted, nap())
+		w.start(s.evil, "queue", s.trusted, nap()...)
 		if v := w.judge(w.accept(), 1); v.delivered != nil || v.refused == nil {
 			t.Errorf("%+v", v)
 		}
 	})
 	repeat(t, "verified, then exec", many, func(t *testing.T) {
 		w := s.scene(t)
-		w.start(s.trusted, "exec", s.evil, nap())
+		w.start(s.trusted, "exec", s.evil, nap()...)
 		if v := w.judge(w.accept(), 2); strings.Join(v.delivered, ",") != genuine || v.refused == nil {
 			t.Errorf("%+v", v)
 		}

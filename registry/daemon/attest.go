@@ -16,7 +16,7 @@ import (
 	"github.com/openxpc/openxpc/xpc/bootstrap"
 )
 
-// Each pin holds three descriptors of the daemon's.
+// Each pin holds four descriptors of the daemon's.
 const (
 	MaxPins       = 8192 // processes that the registry holds on to for those who asked
 	MaxClientPins = 1024 // those of one connection
