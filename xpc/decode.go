@@ -34,14 +34,21 @@ func decodeCounted(d *Dictionary, body []byte, files []*transport.Descriptor, li
 		d.entries, d.slots, d.kin = nil, nil, kin{}
 		return nil, 0, err
 	}
+	// Only now is it certain who closes what.
+	for _, r := range dec.regions {
+		countRegion(r)
+	}
+	closeFiles(dec.spent)
 	return dec.fds, dec.values*valueCost + len(files)*descriptorCost + min(dec.shared, lim.MaxReceivedBytes), nil
 }
 
 type decoder struct {
-	c     wire.Cursor
-	files []*transport.Descriptor
-	fds   []*FD
-	lim   *Limits
+	c       wire.Cursor
+	files   []*transport.Descriptor
+	fds     []*FD
+	regions []*region               // new ones
+	spent   []*transport.Descriptor // those of files that are not needed
+	lim     *Limits
 
 	values int
 	shared int // bytes
@@ -170,7 +177,7 @@ func (dec *decoder) reference(v *value, k *kin, t wire.Token) error {
 	return nil
 }
 
-// sharedData maps what nobody can change and copies everything else.
+// sharedData maps what nobody can change, once, and copies everything else.
 func (dec *decoder) sharedData(v *value, t wire.Token) error {
 	mappable, err := dec.check(t, memory.ToRead)
 	if err != nil {
@@ -178,14 +185,21 @@ func (dec *decoder) sharedData(v *value, t wire.Token) error {
 	}
 	file, size := dec.files[t.Num], int(t.Size())
 	if mappable {
-		*v = objectValue(&Data{shared: newRegion(file, size)})
+		r := knownRegion(file, size)
+		if r != nil {
+			dec.spent = append(dec.spent, file)
+		} else {
+			r = &region{d: file, size: size}
+			dec.regions = append(dec.regions, r)
+		}
+		*v = objectValue(&Data{shared: r})
 		return nil
 	}
 	b, err := memory.Read(file.FD(), size)
 	if err != nil {
 		return dec.badMemory(t, err)
 	}
-	file.Close()
+	dec.spent = append(dec.spent, file)
 	*v = textValue(TypeData, textOf(b))
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"weak"
 
 	"github.com/openxpc/openxpc/transport"
 	"github.com/openxpc/openxpc/xpc/internal/memory"
@@ -17,18 +18,11 @@ const sharedDataFrom = 128 << 10
 // region is data in sealed memory, which other processes may have mapped too. Any
 // number of goroutines may use it; it ends when nobody can see it any more.
 type region struct {
-	d    *transport.Descriptor
+	d    *transport.Descriptor // an ownership of it, given up by the collector
 	size int
 
 	once sync.Once
 	mem  []byte // the mapping, or a copy; made when somebody looks
-}
-
-// newRegion takes over an ownership of d, which is sealed and has size bytes.
-func newRegion(d *transport.Descriptor, size int) *region {
-	r := &region{d: d, size: size}
-	countRegion(r)
-	return r
 }
 
 // regionOf copies b into a region; nil if it had better stay where it is.
@@ -40,7 +34,25 @@ func regionOf(b []byte) *region {
 	if err != nil {
 		return nil
 	}
-	return newRegion(transport.NewDescriptor(fd), len(b))
+	r := &region{d: transport.NewDescriptor(fd), size: len(b)}
+	countRegion(r)
+	return r
+}
+
+// knownRegion is the region of a file that this process has already: it made the
+// file and was sent it back, or was sent it before. Else it is nil. d can be mapped.
+func knownRegion(d *transport.Descriptor, size int) *region {
+	id, ok := memory.Identify(d.FD())
+	if !ok {
+		return nil
+	}
+	regions.mu.Lock()
+	r := regions.byFile[id].Value()
+	regions.mu.Unlock()
+	if r == nil || r.size != size || !memory.Same(r.d.FD(), d.FD()) {
+		return nil
+	}
+	return r
 }
 
 // bytes maps the region. It is never written to.
@@ -70,10 +82,23 @@ const (
 // regions counts what lives, and what was made since the collector was told.
 var regions struct {
 	live, made, bytes atomic.Int64
+
+	mu     sync.Mutex
+	byFile map[memory.ID]weak.Pointer[region] // guarded by mu
 }
 
+// countRegion is called once for each region, when its descriptor is its own.
 func countRegion(r *region) {
-	runtime.AddCleanup(r, func(struct{}) { regions.live.Add(-1) }, struct{}{})
+	id, ok := memory.Identify(r.d.FD())
+	if ok {
+		regions.mu.Lock()
+		if regions.byFile == nil {
+			regions.byFile = map[memory.ID]weak.Pointer[region]{}
+		}
+		regions.byFile[id] = weak.Make(r)
+		regions.mu.Unlock()
+	}
+	runtime.AddCleanup(r, regionEnded, id)
 	regions.live.Add(1)
 	n, b := regions.made.Add(1), regions.bytes.Add(int64(r.size))
 	if n < collectRegions && b < collectBytes {
@@ -83,6 +108,15 @@ func countRegion(r *region) {
 	regions.bytes.Add(-b)
 	// Ends with the collection.
 	go runtime.GC()
+}
+
+func regionEnded(id memory.ID) {
+	regions.live.Add(-1)
+	regions.mu.Lock()
+	defer regions.mu.Unlock()
+	if regions.byFile[id].Value() == nil { // else another one has come to the number
+		delete(regions.byFile, id)
+	}
 }
 
 // SharedData is data that is built in place, in memory that the receiver of a

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"golang.org/x/sys/unix"
 
@@ -122,6 +123,65 @@ func TestReceivedDataIsSentOnAsItIs(t *testing.T) {
 	if !bytes.Equal(r.GetData("d"), pattern(1<<20)) {
 		t.Error("it can be read no more after it was sent on")
 	}
+}
+
+// What came back, or came before, is the same memory: it takes neither a descriptor
+// nor a mapping more.
+func TestKnownDataIsRecognised(t *testing.T) {
+	if !memory.Seals() {
+		t.Skip("memory that is not sealed is copied")
+	}
+	d := NewData(pattern(1 << 20))
+	if !memory.Same(d.shared.d.FD(), d.shared.d.FD()) {
+		t.Skip("this kernel cannot tell (Linux 6.10 can)")
+	}
+	m := NewDictionary()
+	m.Set("d", d)
+	c := dialEcho(t)
+	for range 2 {
+		if r := exchange(t, c, m).Get("d").(*Data); r.shared != d.shared {
+			t.Error("the memory that was sent was not recognised")
+		}
+	}
+	body, files, err := encodeMessage(nil, m, &defaultLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := files[0].Dup() // as a socket does
+	closeAll(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := decode(append(body, 0), []*transport.Descriptor{transport.NewDescriptor(fd)}, Limits{}); err == nil {
+		t.Fatal("a byte more than a message was taken")
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil {
+		t.Error("the descriptor of a broken message is open")
+	}
+	if r := exchange(t, c, m).Get("d").(*Data); r.shared != d.shared || !bytes.Equal(r.Bytes(), pattern(1<<20)) {
+		t.Error("a broken message has taken the memory away")
+	}
+}
+
+// Numbers of files come again: only the kernel says which are the same.
+func TestNumberOfAFileProvesNothing(t *testing.T) {
+	if !memory.Seals() {
+		t.Skip("memory that is not sealed is copied")
+	}
+	other, d := NewData(bytes.Repeat([]byte("x"), 1<<20)), NewData(pattern(1<<20))
+	id, ok := memory.Identify(d.shared.d.FD())
+	if !ok {
+		t.Fatal("it has no number")
+	}
+	regions.mu.Lock()
+	regions.byFile[id] = weak.Make(other.shared)
+	regions.mu.Unlock()
+	m := NewDictionary()
+	m.Set("d", d)
+	if got := exchange(t, dialEcho(t), m); !bytes.Equal(got.GetData("d"), pattern(1<<20)) {
+		t.Error("another's memory was taken for it")
+	}
+	runtime.KeepAlive(other)
 }
 
 // Long data that came inline, as before HELLO, is copied once, however often it is

@@ -103,3 +103,21 @@ func Check(fd, n int, u Use) (mappable bool, err error) {
 	}
 	return seals&want == want || u == ToShare && !Seals(), nil
 }
+
+// ID is a file's number, which another file may have one day.
+type ID struct{ device, inode uint64 }
+
+// Identify tells the number of a file that can be mapped: of another one it may wait
+// for whoever is behind it.
+func Identify(fd int) (ID, bool) {
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	return ID{uint64(st.Dev), st.Ino}, err == nil
+}
+
+// Same says whether two descriptors are of one file and its same opening, for
+// certain: false where the kernel cannot tell, before Linux 6.10.
+func Same(a, b int) bool {
+	same, err := unix.FcntlInt(uintptr(a), unix.F_DUPFD_QUERY, b)
+	return err == nil && same == 1
+}
