@@ -58,7 +58,6 @@ func (d *daemon) heldSockets(j *job, kept []keptSocket, held *handover.Held) {
 	for i := range j.file.Sockets {
 		spec := &j.file.Sockets[i]
 		if i < len(kept) {
-			d.used(kept[i].Kept)
 			if fd := takeOne(held, kept[i].Kept); fd >= 0 {
 				j.sockets = append(j.sockets, &nameSocket{name: spec.Name, listener: keptFile(fd, spec.Name), id: kept[i].Kept, place: -1, path: kept[i].Path})
 				continue

@@ -64,13 +64,14 @@ func (p *process) watch(pidfd int, exited func()) error {
 }
 
 // adopt goes on with a process that an earlier daemon started: handle is its pidfd
-// or, if that was lost, -1; pid is 0 if the daemon ended before it knew it, and then
-// the process is found by its launch, if there is one. nil: it is not there.
+// or, if that was lost, -1; pid is 0 if the daemon ended before it was written down, and
+// then the process is found by its launch, if there is one. nil: it is not there.
 func adopt(pid, handle int, launch string, exited func()) *process {
+	if pid = findLaunched(pid, launch); pid == 0 {
+		unix.Close(handle)
+		return nil
+	}
 	if handle < 0 {
-		if pid = findLaunched(pid, launch); pid == 0 {
-			return nil
-		}
 		fd, err := unix.PidfdOpen(pid, 0)
 		if err != nil || !launched(pid, launch) { // another one has its number by now
 			unix.Close(fd)

@@ -103,10 +103,29 @@ func (d *daemon) newID() string {
 	return ownID + strconv.FormatUint(d.lastKept, 36)
 }
 
-// used notes an id that has been given out before.
-func (d *daemon) used(id string) {
-	if n, err := strconv.ParseUint(strings.TrimPrefix(id, ownID), 36, 64); err == nil {
-		d.lastKept = max(d.lastKept, n)
+// used notes all ids that an earlier daemon has given out, also those whose descriptors
+// or whose record were lost with it, before a new one is given out.
+func (d *daemon) used(held *handover.Held) {
+	note := func(id string) {
+		number, own := strings.CutPrefix(id, ownID)
+		if n, err := strconv.ParseUint(number, 36, 64); err == nil && own && id != lockID && id != doorID {
+			d.lastKept = max(d.lastKept, n)
+		}
+	}
+	for id := range held.FDs {
+		note(id)
+	}
+	for _, text := range held.Records {
+		var r struct {
+			Kept, Tally string
+			Sockets     []keptSocket
+		}
+		json.Unmarshal(text, &r)
+		note(r.Kept)
+		note(r.Tally)
+		for _, s := range r.Sockets {
+			note(s.Kept)
+		}
 	}
 }
 
@@ -183,6 +202,7 @@ func (d *daemon) checkStore() {
 
 // restore goes on where an earlier daemon has ended. It runs before clients come in.
 func (d *daemon) restore(held *handover.Held) error {
+	d.used(held)
 	var place placeRecord
 	if json.Unmarshal(held.Records[placeKey], &place) != nil || place.Path != d.home.path {
 		d.store.Put(placeKey, placeRecord{d.home.path})
@@ -273,7 +293,6 @@ func (d *daemon) restoreNames(held *handover.Held) {
 
 // heldSocket puts together a socket that an earlier daemon made, nil if it was lost.
 func (d *daemon) heldSocket(held *handover.Held, name, id, path string) *nameSocket {
-	d.used(id)
 	s := &nameSocket{name: name, id: id, place: -1, path: path}
 	var rest []int
 	for _, fd := range held.FDs[id] {
@@ -358,11 +377,7 @@ func (d *daemon) resume(j *job, r *jobRecord, held *handover.Held) {
 }
 
 func (d *daemon) findProcess(j *job, r *jobRecord, held *handover.Held) {
-	handle := -1
-	if r.PID != 0 && len(held.FDs[r.Kept]) > 0 {
-		handle = held.FDs[r.Kept][0]
-		held.FDs[r.Kept] = held.FDs[r.Kept][1:]
-	}
+	handle := takeOne(held, r.Kept)
 	var p *process
 	p = adopt(r.PID, handle, r.Launch, func() {
 		d.queue.Async(func() { d.exited(j, p) })

@@ -45,7 +45,6 @@ func (d *daemon) closeTally(j *job) {
 
 // heldTally is the one that an earlier daemon made, nil if there is none.
 func (d *daemon) heldTally(held *handover.Held, id string) *tally {
-	d.used(id)
 	fd := takeOne(held, id)
 	if fd < 0 {
 		return nil
