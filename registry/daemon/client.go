@@ -109,8 +109,7 @@ func (d *daemon) apply(changes []namespace.Change) {
 		switch ch.Kind {
 		case namespace.CloseSocket:
 			if s != nil {
-				d.closeSocket(s)
-				delete(d.sockets, ch.Name)
+				d.forgetSocket(s)
 			}
 		case namespace.Watch:
 			if s != nil {
@@ -167,10 +166,16 @@ func (d *daemon) socket(name string) (*nameSocket, error) {
 func (d *daemon) restamp(s *nameSocket) {
 	if err := s.restamp(); err != nil {
 		d.log.Warn("a new socket is needed", "name", s.name, "error", err)
-		d.closeSocket(s)
-		delete(d.sockets, s.name)
-		d.saveName(s.name)
+		d.forgetSocket(s)
 	}
+}
+
+// forgetSocket closes a name's. Its record goes first: one without descriptors would
+// look as if they had been lost.
+func (d *daemon) forgetSocket(s *nameSocket) {
+	delete(d.sockets, s.name)
+	d.saveName(s.name)
+	d.closeSocket(s)
 }
 
 // watch starts the name's job when a client waits.

@@ -339,11 +339,14 @@ func (d *daemon) comeBack(j *job, socket *os.File) {
 	d.join(j.conn)
 }
 
+// closeWayBack, too, has the record go before the descriptors.
 func (d *daemon) closeWayBack(j *job) {
-	if j.back != nil {
-		d.closeSocket(j.back)
-	}
+	s := j.back
 	j.back, j.launch = nil, ""
+	if s != nil {
+		d.saveJob(j)
+		d.closeSocket(s)
+	}
 }
 
 // How long the parent of a process that an earlier daemon started may take to reap it.
