@@ -264,9 +264,7 @@ func (d *daemon) bootstrapConnection(socket *os.File) *xpc.Connection {
 // no socket yet, or more than holding it depends on the check-in.
 func (d *daemon) listenerFor(j *job) *os.File {
 	f := j.file
-	// A registry that may be killed and come back has it check in: names were found
-	// that nobody could look up after both had been killed in turn.
-	if d.store != nil || len(f.MachServices) != 1 {
+	if len(f.MachServices) != 1 {
 		return nil
 	}
 	name := f.MachServices[0]
