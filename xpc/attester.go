@@ -53,7 +53,8 @@ type Attestation struct {
 // misuse. A listener gives its attester to its peers. It is an extension.
 func (c *Connection) SetAttester(a Attester) {
 	c.mu.Lock()
-	late := c.m.State() != lifecycle.Inactive
+	s := c.m.State()
+	late := s != lifecycle.Inactive && s != lifecycle.Invalid // its socket may have ended meanwhile
 	if !late {
 		c.rarely().attester = a
 	}

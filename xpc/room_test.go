@@ -74,6 +74,10 @@ func TestSocketThatIsNoneIsToldOnActivation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	own, err := NewPeerSameUserRequirement()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range []*os.File{nil, null} {
 		c := NewConnectionFromSocket(f, nil)
 		if c.InvalidationReason() == "" {
@@ -81,6 +85,10 @@ func TestSocketThatIsNoneIsToldOnActivation(t *testing.T) {
 		}
 		told := make(chan Object, 2)
 		c.SetEventHandler(func(o Object) { told <- o })
+		// No misuse: a peer can hang up at any moment, and must not end the program with that.
+		c.SetLimits(Limits{})
+		c.SetAttester(nil)
+		c.SetPeerRequirement(own)
 		c.Activate()
 		<-c.Done()
 		if len(told) != 1 || <-told != Object(ErrConnectionInvalid) {
