@@ -168,7 +168,11 @@ func begin(t *testing.T, jobs ...job) *world {
 func (w *world) registryLog(ready chan struct{}) func(string) {
 	serving := false
 	return func(text string) {
-		if !serving && strings.Contains(text, "serving") {
+		crashed := strings.HasPrefix(text, "panic: ") || strings.HasPrefix(text, "fatal error: ")
+		if crashed {
+			w.t.Errorf("xpcd has ended itself: %s", text)
+		}
+		if !serving && (crashed || strings.Contains(text, "serving")) {
 			serving = true
 			close(ready)
 		}
