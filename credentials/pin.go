@@ -50,6 +50,10 @@ func (p *Pin) Check() error {
 // PID is the process's id; it means that process only as long as Check is nil.
 func (p *Pin) PID() int { return p.pid }
 
+// ProcessKey is [Pin.Key] of the process that pidfd stands for, which stays the caller's; 0
+// also for what is none.
+func ProcessKey(pidfd int) uint64 { return processKey(pidfd) }
+
 // Key tells processes apart: equal keys, not 0, are the same process, also when
 // its id was used again. It is 0 where the kernel has no such number (before Linux 6.9).
 func (p *Pin) Key() uint64 { return p.key() }

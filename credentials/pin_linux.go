@@ -171,10 +171,12 @@ func pidFromProc(pidfd int) (int, error) {
 // its inodes are not used again.
 const pidfsMagic = 0x50494446
 
-func (p *pin) key() uint64 {
+func (p *pin) key() uint64 { return processKey(p.pidfd) }
+
+func processKey(pidfd int) uint64 {
 	var fs unix.Statfs_t
 	var st unix.Stat_t
-	if unsafe.Sizeof(uintptr(0)) < 8 || unix.Fstatfs(p.pidfd, &fs) != nil || fs.Type != pidfsMagic || unix.Fstat(p.pidfd, &st) != nil {
+	if unsafe.Sizeof(uintptr(0)) < 8 || unix.Fstatfs(pidfd, &fs) != nil || fs.Type != pidfsMagic || unix.Fstat(pidfd, &st) != nil {
 		return 0
 	}
 	return st.Ino

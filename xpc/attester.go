@@ -28,6 +28,10 @@ type Process struct {
 	Credentials credentials.Credentials
 	// Handle is a pidfd that stays the connection's; -1 where there is none.
 	Handle int
+
+	// held, if not nil, is told by an attester that it holds on to the process: then that can be challenged
+	// while it is found out who it is.
+	held func()
 }
 
 // Attestation is what an Attester found out. It is the connection's, which calls Close.
@@ -44,7 +48,11 @@ type Attestation struct {
 	// block. A slow Check may be running then; another is not.
 	Close func()
 
-	mu     sync.RWMutex // guards closed, and keeps Close from a quick Check
+	// lasts, if not nil, comes before Check and is always quick: true is a Check that is
+	// nil, and false says nothing.
+	lasts func() bool
+
+	mu     sync.RWMutex // guards closed, and keeps Close from lasts and a quick Check
 	closed bool
 }
 
@@ -65,57 +73,72 @@ func (c *Connection) SetAttester(a Attester) {
 }
 
 // registryAttester asks the registries in turn until one knows the code.
-type registryAttester struct{ registries []*registryClient }
+type registryAttester struct {
+	registries []*registryClient
+	processes  attestedProcesses
+}
 
-var theAttester = registryAttester{[]*registryClient{registry, systemRegistry}}
+var theAttester = &registryAttester{registries: []*registryClient{registry, systemRegistry}}
 
-func (a registryAttester) Attest(ctx context.Context, p Process) (*Attestation, error) {
-	pin, _ := pinned(p.Handle)
-	att, err := a.registries[0].attest(ctx, p)
+func (a *registryAttester) Attest(ctx context.Context, p Process) (*Attestation, error) {
+	key := credentials.ProcessKey(p.Handle)
+	one := a.processes.find(key)
+	mine := one == nil
+	if mine {
+		one = a.processes.add(key, takeHold(p.Handle))
+	}
+	if one.hold.held() && p.held != nil {
+		p.held()
+	}
+	if mine {
+		att, err := a.ask(ctx, p, one.hold.pin != nil)
+		a.processes.settle(key, one, att, err)
+	}
+	return a.processes.attestation(ctx, one, p.Credentials)
+}
+
+// ask asks the registries; pinned says that they need not hold on to the process.
+func (a *registryAttester) ask(ctx context.Context, p Process, pinned bool) (*Attestation, error) {
+	att, err := a.registries[0].attest(ctx, p, pinned)
 	if len(bootstrap.Paths()) > 1 && (err != nil || att.Facts.Code == nil) {
-		if other, err2 := a.registries[1].attest(ctx, p); err2 == nil && (err != nil || other.Facts.Code != nil) {
+		if other, err2 := a.registries[1].attest(ctx, p, pinned); err2 == nil && (err != nil || other.Facts.Code != nil) {
 			att.close()
 			att, err = other, nil
 		} else if err2 == nil {
 			other.close()
 		}
 	}
-	switch {
-	case err != nil:
-		pin.close()
-		return nil, err
-	case pin != nil:
-		// This process may look for itself. It took hold before it asked, so that what
-		// the registry saw is what is held on to.
-		release := att.Close
-		att.Check, att.Slow = pin.Check, false
-		att.Close = func() {
-			pin.Close()
-			if release != nil {
-				release()
-			}
-		}
-	}
-	return att, nil
+	return att, err
 }
 
-// pin is credentials.Pin, which may be nil.
-type pin struct{ *credentials.Pin }
+// hold is what this process can do itself to hold on to another: all if it may look into
+// that, else to see as long as a thread lives that it has executed nothing else. It may be nothing.
+type hold struct {
+	pin *credentials.Pin
+	run *credentials.Execution
+}
 
-func pinned(handle int) (*pin, error) {
+func takeHold(handle int) (h hold) {
 	if handle < 0 {
-		return nil, credentials.ErrUnsupported
+		return h
 	}
-	p, err := credentials.PinProcess(handle)
-	if err != nil {
-		return nil, err
+	var err error
+	if h.pin, err = credentials.PinProcess(handle); err != nil {
+		h.run, _ = credentials.ExecutionOf(handle)
 	}
-	return &pin{p}, nil
+	return h
 }
 
-func (p *pin) close() {
-	if p != nil {
-		p.Close()
+func (h hold) held() bool { return h.pin != nil || h.run != nil }
+
+func (h hold) lasts() bool { return h.run.Lasts() || h.pin != nil && h.pin.Check() == nil }
+
+func (h hold) close() {
+	if h.pin != nil {
+		h.pin.Close()
+	}
+	if h.run != nil {
+		h.run.Close()
 	}
 }
 
@@ -132,8 +155,8 @@ func (a *Attestation) close() {
 }
 
 // attest asks this registry. The connection to it is kept as long as the registry
-// holds on to the process for this one.
-func (r *registryClient) attest(ctx context.Context, p Process) (*Attestation, error) {
+// holds on to the process for this one, which is not done where pinned says that it can itself.
+func (r *registryClient) attest(ctx context.Context, p Process, pinned bool) (*Attestation, error) {
 	conn := r.use()
 	m := NewDictionary()
 	m.SetString(bootstrap.KeyOp, bootstrap.OpAttest)
@@ -142,6 +165,9 @@ func (r *registryClient) attest(ctx context.Context, p Process) (*Attestation, e
 	m.SetInt64(bootstrap.KeyGID, int64(p.Credentials.GID))
 	if p.Handle >= 0 {
 		m.SetFD(bootstrap.KeyProcess, p.Handle)
+	}
+	if pinned {
+		m.SetBool(bootstrap.KeyPinned, true)
 	}
 	answer, err := conn.SendMessageWithReplySync(ctx, m)
 	if err == nil {

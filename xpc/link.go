@@ -382,12 +382,15 @@ func (l *link) hello(f *transport.Frame) {
 	}
 	if !l.dials {
 		l.append(helloFrame(c.limits))
+	}
+	asks := c.rare.guard != nil && !l.identify().settled
+	if !l.dials && !(asks && c.rare.attester == nil) { // else the challenge comes soon, in the same write
 		c.after.flush = l
 	}
-	if c.rare.guard != nil {
-		l.identify()
-	}
 	c.unlock()
+	if asks {
+		runtime.Gosched() // who asks runs here, now: to block at once would leave it to another thread
+	}
 }
 
 // speaker is who wrote the other side's HELLO, or where the kernel attaches nothing

@@ -709,13 +709,13 @@ func BenchmarkGuardedCall(b *testing.B) {
 type benchAttester struct{}
 
 func (benchAttester) Attest(_ context.Context, p Process) (*Attestation, error) {
-	held, err := pinned(p.Handle)
+	held, err := credentials.PinProcess(p.Handle)
 	if err != nil {
 		return nil, err
 	}
 	f := signedTool().facts
 	f.Credentials = p.Credentials
-	return &Attestation{Facts: &f, Check: held.Check, Close: held.close}, nil
+	return &Attestation{Facts: &f, Check: held.Check, Close: held.Close}, nil
 }
 
 // What a message says of its sender is not believed, whatever it calls it.

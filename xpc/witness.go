@@ -41,7 +41,7 @@ func (g *guard) reject(why error) {
 }
 
 // witness is what is found out about who is at the other end of one socket: it
-// identifies the process, challenges it, and when the answer has come vouches for what
+// holds on to the process, challenges it, identifies it meanwhile, and when the answer has come vouches for what
 // it wrote before, too. The answer counts the bytes, so nobody can have slipped some
 // in before this program ran; and the process has to be the one that wrote them all.
 type witness struct {
@@ -53,7 +53,8 @@ type witness struct {
 	settled bool
 	held    bool // a delivery waits for it
 	nonce   []byte
-	replied bool // the answer has come
+	replied bool   // the answer has come
+	wrong   string // what is wrong with it
 	timer   *time.Timer
 	facts   *requirement.Facts
 	att     *Attestation
@@ -100,11 +101,12 @@ func (l *link) identify() *witness {
 	return l.w
 }
 
-// ask finds out who it is and sends the challenge.
+// ask finds out who it is and sends the challenge, if the attester tells that it holds on
+// to the process before it knows who it is.
 func (w *witness) ask(a Attester) {
 	ctx, cancel := context.WithTimeout(context.Background(), attestPatience)
 	defer cancel()
-	p := Process{Credentials: w.who, Handle: w.handle()}
+	p := Process{Credentials: w.who, Handle: w.handle(), held: w.challenge}
 	label := w.label()
 	att, err := a.Attest(ctx, p)
 	if p.Handle >= 0 {
@@ -112,7 +114,7 @@ func (w *witness) ask(a Attester) {
 	}
 	c := w.l.c
 	c.mu.Lock()
-	defer c.unlock()
+	c.after.flush = w.l // HELLO, if that waited for the challenge
 	switch {
 	case w.settled:
 		att.close()
@@ -124,12 +126,32 @@ func (w *witness) ask(a Attester) {
 		w.settle(w.unknown("the other side's library does not answer challenges"), att)
 	default:
 		att.Facts, w.att = labelled(att.Facts, label), att
-		w.nonce = make([]byte, 16)
-		rand.Read(w.nonce)
-		w.timer = time.AfterFunc(answerPatience, w.late)
-		w.l.append(challengeFrame(frameChallenge, w.nonce, 0))
-		c.after.flush = w.l
+		if w.replied {
+			c.unlock()
+			w.answered(att)
+			return
+		}
+		w.challengeLocked()
 	}
+	c.unlock()
+}
+
+// challenge sends the challenge: somebody holds on to the process.
+func (w *witness) challenge() {
+	w.l.c.mu.Lock()
+	w.challengeLocked()
+	w.l.c.unlock()
+}
+
+func (w *witness) challengeLocked() {
+	if w.settled || w.nonce != nil || !w.l.limits.answers {
+		return
+	}
+	w.nonce = make([]byte, 16)
+	rand.Read(w.nonce)
+	w.timer = time.AfterFunc(answerPatience, w.late)
+	w.l.append(challengeFrame(frameChallenge, w.nonce, 0))
+	w.l.c.after.flush = w.l
 }
 
 // handle is a descriptor of the process, -1 where there is none.
@@ -193,22 +215,23 @@ func (l *link) answer(f *transport.Frame) {
 		c.mu.Unlock()
 		return
 	}
-	w.replied = true
-	why := ""
 	switch {
 	case !bytes.Equal(nonce, w.nonce):
-		why = "it answered another challenge"
+		w.wrong = "it answered another challenge"
 	case sent != l.received-size(f):
-		why = fmt.Sprintf("it wrote %d bytes, and %d came: somebody else wrote to the socket", sent, l.received-size(f))
+		w.wrong = fmt.Sprintf("it wrote %d bytes, and %d came: somebody else wrote to the socket", sent, l.received-size(f))
 	case l.mixed || l.writer != w.who.PID && tellsWriters:
-		why = "more than one process wrote to the socket"
+		w.wrong = "more than one process wrote to the socket"
 	}
+	w.replied = true
 	att := w.att
 	c.mu.Unlock()
-	if att.Slow {
-		go w.answered(att, why) // Ends with the attester's check.
-	} else {
-		w.answered(att, why)
+	switch {
+	case att == nil: // it is not known yet who that is
+	case att.Slow && !att.holds():
+		go w.answered(att) // Ends with the attester's check.
+	default:
+		w.answered(att)
 	}
 }
 
@@ -226,21 +249,38 @@ func (l *link) other() credentials.Credentials {
 // tellsWriters: the kernel says of every frame who wrote it.
 const tellsWriters = runtime.GOOS == "linux"
 
-func (w *witness) answered(att *Attestation, why string) {
-	if err := att.check(); err != nil && why == "" {
-		why = err.Error()
-	}
+// answered judges the answer, when it is also known who gave it.
+func (w *witness) answered(att *Attestation) {
+	now := w.l.reads.Load()
+	err := att.check()
 	w.l.c.mu.Lock()
 	defer w.l.c.unlock()
-	if why != "" {
-		w.settle(w.unknown(why), att)
-		return
+	switch {
+	case w.wrong != "":
+		w.settle(w.unknown(w.wrong), att)
+	case err != nil:
+		w.settle(w.unknown(err.Error()), att)
+	default:
+		w.l.vouched.Store(now)
+		w.settle(att.Facts, att)
 	}
-	w.settle(att.Facts, att)
+}
+
+// holds says that nothing has changed, if that can be said at once.
+func (a *Attestation) holds() bool {
+	if a.lasts == nil {
+		return false
+	}
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return !a.closed && a.lasts()
 }
 
 func (a *Attestation) check() error {
-	if a.Check == nil {
+	switch {
+	case a.holds():
+		return nil
+	case a.Check == nil:
 		return errors.New("nobody holds on to the process")
 	}
 	if a.Slow {
@@ -339,13 +379,13 @@ func (l *link) sees(writer credentials.Credentials) (known bool, why error) {
 		return true, g.need.judge(w.anothers(writer))
 	case unfit != nil || g.need.needs.CredentialsOnly():
 		return true, unfit
-	case att == nil:
+	case att != nil:
+		known, why = w.recheck(att, false)
+		return known && settled || why != nil, why
+	case settled:
 		return true, g.need.judge(w.unknown("the connection has ended"))
-	case att.Slow:
-		return false, nil
 	}
-	why = w.recheck(att)
-	return settled || why != nil, why
+	return false, nil
 }
 
 func (w *witness) anothers(writer credentials.Credentials) *requirement.Facts {
@@ -420,18 +460,24 @@ func (l *link) giveBack(cause error) {
 	c.dialFailed(l.epoch, cause)
 }
 
-// recheck judges what the reads of the socket brought. As a check says that nothing has
-// changed until now, it holds for all that was read before.
-func (w *witness) recheck(att *Attestation) error {
+// recheck judges what the reads of the socket brought, unless that takes time and there is
+// none. As a check says that nothing has changed until now, it holds for all that was read before.
+func (w *witness) recheck(att *Attestation, wait bool) (known bool, why error) {
 	now := w.l.reads.Load()
-	if att.Facts.Code == nil || w.l.vouched.Load() >= now { // what it met it met without code, or all was seen to
-		return nil
-	}
-	if err := att.check(); err != nil {
-		return w.l.c.rare.guard.need.judge(w.unknown(err.Error()))
+	switch {
+	case att.Facts.Code == nil || w.l.vouched.Load() >= now: // what it met it met without code, or all was seen to
+		return true, nil
+	case att.Slow && !wait:
+		if !att.holds() {
+			return false, nil
+		}
+	default:
+		if err := att.check(); err != nil {
+			return true, w.l.c.rare.guard.need.judge(w.unknown(err.Error()))
+		}
 	}
 	w.l.vouched.Store(now)
-	return nil
+	return true, nil
 }
 
 // unfit says why a message is not to be handled, on the goroutine that would.
@@ -454,8 +500,8 @@ func (in *incoming) unfit() error {
 		return nil
 	case !settled:
 		return g.need.judge(&requirement.Facts{Credentials: *in.sender, Why: "the connection ended before it was known"})
-	case err == nil && att != nil && att.Slow:
-		return w.recheck(att)
+	case err == nil && att != nil:
+		_, err = w.recheck(att, true)
 	}
 	return err
 }

@@ -102,7 +102,10 @@ func (d *daemon) attested(r *call, peer *identity.Peer) {
 	facts := *peer.Facts
 	facts.LaunchType = d.launchType(facts.Credentials.PID)
 	r.out.Set(bootstrap.KeyFacts, xpc.EncodeFacts(&facts))
-	if peer.Pinned() {
+	switch {
+	case r.m.GetBool(bootstrap.KeyPinned):
+		peer.Close()
+	case peer.Pinned():
 		c.lastPin++
 		if c.pins == nil {
 			c.pins = map[uint64]*identity.Peer{}

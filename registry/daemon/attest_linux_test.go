@@ -116,6 +116,11 @@ func TestAttest(t *testing.T) {
 	if code := pinned(bootstrap.OpUnpin, pin); code != 0 {
 		t.Errorf("unpin: %v", code)
 	}
+	self := attestation(pidfd, os.Getpid())
+	self.SetBool(bootstrap.KeyPinned, true)
+	if f, pin := factsOf(self); f.Code == nil || pin != 0 {
+		t.Errorf("%+v, pin %d; want the signature, and no pin for who has one", f, pin)
+	}
 	for _, op := range []string{bootstrap.OpConfirm, bootstrap.OpUnpin} {
 		if code := pinned(op, pin); code != bootstrap.BadRequest {
 			t.Errorf("%s of a pin that was given up: %v", op, code)

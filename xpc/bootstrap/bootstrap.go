@@ -57,6 +57,7 @@ const (
 	KeyFacts    = "facts"     // dictionary: what is known of a process (xpc.EncodeFacts)
 	KeyMarker   = "marker"    // int64: the group that marks the program; absent if none was granted
 	KeyPin      = "pin"       // uint64: an image that the registry holds on to; absent if it holds none
+	KeyPinned   = "pinned"    // bool: the asker holds on to the process itself, and wants no pin
 )
 
 // Routines for programs. A look-up with KeyServices looks in that folder alone, on
@@ -77,7 +78,7 @@ const (
 
 	// Who is at the other end of a connection, for those who cannot find out
 	// themselves. A pin is the asker's, and ends with its connection to the registry.
-	OpAttest  = "attest"  // process, pid, uid, gid -> facts, marker, pin
+	OpAttest  = "attest"  // process, pid, uid, gid, pinned (optional) -> facts, marker, pin
 	OpConfirm = "confirm" // pin -> nothing: the process still runs the image that was attested; else Changed
 	OpUnpin   = "unpin"   // pin -> nothing
 )

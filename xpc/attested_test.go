@@ -1,0 +1,233 @@
+package xpc
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/openxpc/openxpc/credentials"
+	"github.com/openxpc/openxpc/credentials/requirement"
+	"github.com/openxpc/openxpc/transport"
+)
+
+// holdSelf holds on to this process, as far as the system can.
+func holdSelf(t *testing.T) (hold, uint64) {
+	t.Helper()
+	fd, err := credentials.ProcessPidfd(os.Getpid())
+	if err != nil {
+		t.Skip(err)
+	}
+	defer os.NewFile(uintptr(fd), "process").Close()
+	h, key := takeHold(fd), credentials.ProcessKey(fd)
+	if !h.held() || key == 0 {
+		h.close()
+		t.Skip("this system cannot hold on to a process, or tell it from others")
+	}
+	return h, key
+}
+
+// What was found out of a process serves its other connections, together or one after the
+// other, and is let go of when the last has ended and its time is over.
+func TestAttestedProcesses(t *testing.T) {
+	h, key := holdSelf(t)
+	var table attestedProcesses
+	var closed atomic.Int32
+	ctx := t.Context()
+	who := credentials.Credentials{PID: os.Getpid(), UID: 1, GID: 2}
+	first := table.add(key, h)
+	second := table.find(key) // while the first still asks
+	if second != first {
+		t.Fatal("a second connection is to wait for what the first finds out")
+	}
+	table.settle(key, first, &Attestation{Facts: &requirement.Facts{Code: &requirement.Code{}}, Close: func() { closed.Add(1) }}, nil)
+	var all []*Attestation
+	for _, p := range []*attestedProcess{first, second, table.find(key)} {
+		a, err := table.attestation(ctx, p, who)
+		if err != nil || a.Facts.Credentials != who {
+			t.Fatalf("%+v, %v; want the connection's own credentials", a, err)
+		}
+		if err := a.check(); err != nil {
+			t.Error(err)
+		}
+		all = append(all, a)
+	}
+	table.forget(key, first) // its time is over
+	if p := table.find(key); p != nil {
+		t.Error("what was found out counts after its time")
+	}
+	for n, a := range all {
+		if closed.Load() != 0 {
+			t.Errorf("let go of with %d of its connections left", len(all)-n)
+		}
+		a.close()
+	}
+	if closed.Load() != 1 {
+		t.Errorf("let go of %d times, want once, after the last connection", closed.Load())
+	}
+}
+
+func TestAttestedProcessThatIsNot(t *testing.T) {
+	var table attestedProcesses
+	for name, settle := range map[string]func(uint64, *attestedProcess){
+		"not found out": func(key uint64, p *attestedProcess) { table.settle(key, p, nil, errors.New("no registry")) },
+		"not signed": func(key uint64, p *attestedProcess) {
+			table.settle(key, p, &Attestation{Facts: &requirement.Facts{Why: "it is not signed"}}, nil)
+		},
+	} {
+		h, key := holdSelf(t)
+		p := table.add(key, h)
+		settle(key, p)
+		if again := table.find(key); again != nil {
+			t.Errorf("%s: the next connection does not ask anew", name)
+		}
+		if a, err := table.attestation(t.Context(), p, credentials.Unknown()); err == nil {
+			a.close()
+		}
+	}
+	// One that executes something else is another program: here the hold is on nothing.
+	h, key := holdSelf(t)
+	h.close()
+	p := table.add(key, hold{})
+	if p.users != 1 || table.find(key) != nil {
+		t.Error("a process that nobody holds on to is found")
+	}
+	h, key = holdSelf(t)
+	p = table.add(key, h)
+	p.hold.close()
+	p.hold = hold{} // as if it had executed another program: nothing lasts
+	if table.find(key) != nil {
+		t.Error("a process that executed another program is found")
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("no patience"))
+	if _, err := table.attestation(ctx, p, credentials.Unknown()); err == nil || err.Error() != "no patience" {
+		t.Errorf("%v; want the context's cause: nobody has told what was found out", err)
+	}
+}
+
+// early is an attester that holds on to the process at once and finds out later who it is.
+type early struct {
+	*attests
+	known chan struct{}
+}
+
+func (a *early) Attest(ctx context.Context, p Process) (*Attestation, error) {
+	p.held()
+	<-a.known
+	return a.attests.Attest(ctx, p)
+}
+
+// The challenge need not wait for the look: its answer may come before it is known who gave it.
+func TestAnswerBeforeItIsKnownWhoGaveIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		text   string
+		wrong  bool // the answer is
+		change bool // the program executes another meanwhile
+		fit    bool
+	}{
+		"fit": {text: "always", fit: true}, "unfit": {text: "identifier other"},
+		"a wrong answer": {text: "always", wrong: true}, "another program by then": {text: "always", change: true},
+	} {
+		for _, slow := range []bool{false, true} {
+			g := newGuarded(t)
+			a := &early{signedTool(), make(chan struct{})}
+			a.slow = slow
+			g.listener.SetAttester(a)
+			setRequirement(t, g.listener, c.text)
+			g.activate()
+			conn, err := NewEndpoint(g.listener).dial(transport.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &raw{conn, make(chan transport.Frame, 64)}
+			conn.Start(r)
+			hello, body := helloFrame(&defaultLimits), bodyOf(saying("hello"))
+			r.send(frameHello, 0, 0, hello.Body)
+			r.send(frameMessage, flagWantsReply, 1, body)
+			nonce, _, err := parseChallenge(r.next(t, frameChallenge))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.wrong {
+				nonce[0]++
+			}
+			r.send(frameAnswer, 0, 0, challengeFrame(frameAnswer, nonce, size(hello)+uint64(transport.HeaderSize+len(body))).Body)
+			r.send(frameMessage, flagWantsReply, 2, body) // after the answer, and before anything is known
+			g.answeredIs(t)
+			if g.seen.Load() != 0 || g.appeared.Load() != 0 {
+				t.Errorf("%s: a message was handled, or a peer told of, before it is known whose", name)
+			}
+			if c.change {
+				a.change()
+			}
+			close(a.known)
+			kind := uint8(frameAbandoned)
+			if c.fit {
+				kind = frameReply
+			}
+			r.next(t, kind)
+			r.next(t, kind)
+			conn.Close()
+		}
+	}
+}
+
+// answeredIs returns when the answer of the listener's one peer has come.
+func (g *guarded) answeredIs(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		g.listener.listening.mu.Lock()
+		for p := range g.listener.listening.peers {
+			p.mu.Lock()
+			replied := p.link != nil && p.link.w != nil && p.link.w.replied && p.events.len() == 2
+			p.mu.Unlock()
+			if replied {
+				g.listener.listening.mu.Unlock()
+				return
+			}
+		}
+		g.listener.listening.mu.Unlock()
+		if time.Now().After(deadline) {
+			t.Fatal("the answer does not come")
+		}
+	}
+}
+
+// What lasts needs no check, however slow that is; what does not last is checked.
+func TestWhatLastsNeedsNoCheck(t *testing.T) {
+	g := newGuarded(t)
+	a := &lasting{attests: signedTool()}
+	a.slow = true
+	g.listener.SetAttester(a)
+	setRequirement(t, g.listener, "always")
+	g.activate()
+	a.lasts.Store(true)
+	for range 3 {
+		if err := g.call(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := a.checks.Load(); n != 0 {
+		t.Errorf("%d checks of what lasts", n)
+	}
+	a.lasts.Store(false) // a thread has ended, say
+	if err := g.call(); err != nil || a.checks.Load() == 0 {
+		t.Errorf("%v after %d checks; want one check, which finds nothing wrong", err, a.checks.Load())
+	}
+	a.change()
+	wantUnfit(t, g.call(), ErrUnfit.Error())
+}
+
+type lasting struct {
+	*attests
+	lasts atomic.Bool
+}
+
+func (a *lasting) Attest(ctx context.Context, p Process) (*Attestation, error) {
+	att, err := a.attests.Attest(ctx, p)
+	att.lasts = a.lasts.Load
+	return att, err
+}
