@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -30,8 +31,14 @@ func ask(ctx context.Context, request *xpc.Dictionary) (*xpc.Dictionary, error) 
 	return askOn(ctx, c, request)
 }
 
+// mostAsked bounds how often a question is put, as the registry may be restarted under it.
+const mostAsked = 5
+
 func askOn(ctx context.Context, c *xpc.Connection, request *xpc.Dictionary) (*xpc.Dictionary, error) {
 	reply, err := c.SendMessageWithReplySync(ctx, request)
+	for n := 1; n < mostAsked && errors.Is(err, xpc.ErrConnectionInterrupted) && reads(request); n++ {
+		reply, err = c.SendMessageWithReplySync(ctx, request)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +46,15 @@ func askOn(ctx context.Context, c *xpc.Connection, request *xpc.Dictionary) (*xp
 		return nil, &registryError{code: bootstrap.Code(code), reason: reasonOf(reply, code)}
 	}
 	return reply, nil
+}
+
+// reads says of a request that it changes nothing, so that it may be made once more.
+func reads(request *xpc.Dictionary) bool {
+	switch request.GetString(bootstrap.KeyOp) {
+	case bootstrap.OpLookUp, bootstrap.OpList, bootstrap.OpPrint, bootstrap.OpPrintDisabled, bootstrap.OpStatus, bootstrap.OpPing:
+		return true
+	}
+	return false
 }
 
 func reasonOf(reply *xpc.Dictionary, code int64) string {
