@@ -2,6 +2,7 @@ package xpc
 
 import (
 	"context"
+	"sync"
 
 	"github.com/openxpc/openxpc/transport"
 	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
@@ -24,6 +25,9 @@ type call struct {
 // keepCalls is how many synchronous calls a connection keeps to be used again. They
 // are not pooled across connections: a waiter belongs where its channel was made.
 const keepCalls = 64
+
+// asyncCalls are calls without a waiter.
+var asyncCalls = sync.Pool{New: func() any { return new(call) }}
 
 // gatherFrom: with so many calls waiting one more is in less haste than it is worth a system call.
 const gatherFrom = 4
@@ -156,7 +160,8 @@ func (c *Connection) SendMessageWithReply(m *Dictionary, q *Queue, h Handler) {
 	if h == nil {
 		misuse("a reply handler must not be nil")
 	}
-	x := &call{q: q, h: h}
+	x := asyncCalls.Get().(*call)
+	x.q, x.h = q, h
 	if _, _, _, err := c.request(m, x); err != nil {
 		c.cancelBecause(err)
 		c.mu.Lock()
@@ -313,6 +318,8 @@ func (c *Connection) complete(id lifecycle.ID, o lifecycle.Outcome) {
 		return
 	}
 	c.answerAsync(x)
+	*x = call{}
+	asyncCalls.Put(x)
 }
 
 // answerAsync sends the reply handler to its queue, or lets the reader run it; c.mu is held.

@@ -573,6 +573,9 @@ func (l *link) Idle() {
 	c.calls.shrink()
 	c.events.shrink()
 	c.m.Shrink()
+	if len(l.work.replies) == 0 {
+		l.work.replies = nil
+	}
 }
 
 // Work runs what Receive left for the reading goroutine. There is more than one
@@ -593,8 +596,13 @@ func (l *link) Work() {
 		w.deliver.exit()
 		return
 	}
-	c.mu.Unlock()
-	if len(w.replies) > 0 {
-		w.replies[0].runEntered()
+	if len(w.replies) == 0 {
+		c.mu.Unlock()
+		return
 	}
+	b := w.replies[0]
+	w.replies[0] = replyBlock{}
+	l.work.replies = w.replies[:0] // room for the next
+	c.mu.Unlock()
+	b.runEntered()
 }
