@@ -28,6 +28,7 @@ type link struct {
 	received uint64
 	writer   int
 	mixed    bool
+	asked    atomic.Bool              // w is not nil; set under c.mu
 	sender   *credentials.Credentials // of the last frame
 
 	// Reads of the socket that brought frames, which Receive alone counts, and up to which

@@ -88,6 +88,7 @@ func (l *link) identify() *witness {
 	}
 	c := l.c
 	l.w = &witness{l: l, who: l.other(), done: make(chan struct{})}
+	l.asked.Store(true)
 	if g := c.rare.guard; g != nil && g.need.needs.CredentialsOnly() {
 		l.w.settle(&requirement.Facts{Credentials: l.w.who}, nil)
 		return l.w
@@ -366,6 +367,9 @@ func (c *Connection) tellUnfit() {
 // challenge is judged with it, and a slow check is made later. It returns whether it
 // is known, and why the frame is refused.
 func (l *link) sees(writer credentials.Credentials) (known bool, why error) {
+	if !l.asked.Load() {
+		return false, nil
+	}
 	l.c.mu.Lock()
 	g, w := l.c.rare.guard, l.w
 	if g == nil || w == nil || !w.settled && !w.replied {
