@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 	"weak"
 
 	"github.com/openxpc/openxpc/transport"
@@ -77,11 +78,13 @@ const (
 	// told of each so many regions or bytes.
 	collectRegions = 512
 	collectBytes   = 128 << 20
+	collectAfter   = 2 * time.Millisecond // not while the message is handled that was one too many
 )
 
 // regions counts what lives, and what was made since the collector was told.
 var regions struct {
 	live, made, bytes atomic.Int64
+	collecting        atomic.Bool // soon
 
 	mu     sync.Mutex
 	byFile map[memory.ID]weak.Pointer[region] // guarded by mu
@@ -106,8 +109,14 @@ func countRegion(r *region) {
 	}
 	regions.made.Add(-n)
 	regions.bytes.Add(-b)
-	// Ends with the collection.
-	go runtime.GC()
+	if regions.collecting.CompareAndSwap(false, true) {
+		// Ends with the collection.
+		go func() {
+			time.Sleep(collectAfter)
+			regions.collecting.Store(false)
+			runtime.GC()
+		}()
+	}
 }
 
 func regionEnded(id memory.ID) {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -166,4 +168,56 @@ func TestRefused(t *testing.T) {
 	if _, err := Create(0, ToRead); err == nil {
 		t.Error("memory of no bytes was made")
 	}
+}
+
+// A room whose mapping nobody can see is used for the next one of about its size,
+// however often the collector has been there, and is given up when none comes.
+func TestRoomsAreUsedAgain(t *testing.T) {
+	const n = 40 << 20 // as no other test's
+	size := roomSize(Pages(n))
+	fd, err := CreateFrom(pattern(4096))
+	must(t, fd, err)
+	made := func() uintptr {
+		b, err := NewRoom(n).Lay(fd, ToRead)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return uintptr(unsafe.Pointer(&b[0]))
+	}
+	count := func() int {
+		spares.mu.Lock()
+		defer spares.mu.Unlock()
+		return len(spares.rooms[size])
+	}
+	collect := func(want int) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); count() != want; runtime.Gosched() {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d rooms wait to be used again, want %d", count(), want)
+			}
+			runtime.GC()
+		}
+	}
+	first := made()
+	collect(1)
+	for range 5 {
+		runtime.GC()
+	}
+	collect(1)
+	again := uintptr(0)
+	for deadline := time.Now().Add(30 * time.Second); again == 0; runtime.Gosched() { // the collector has it at times
+		if p := takeSpare(size); p != nil {
+			again = uintptr(unsafe.Pointer(p)) + uintptr(toPage(p))
+			keepSpare(p, size)
+		} else if time.Now().After(deadline) {
+			t.Fatal("no room is to be had")
+		}
+	}
+	if again != first {
+		t.Error("it is another room")
+	}
+	spares.mu.Lock()
+	spares.rooms[size][0].since = time.Time{}
+	spares.mu.Unlock()
+	collect(0)
 }

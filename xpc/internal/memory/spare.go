@@ -2,19 +2,31 @@ package memory
 
 import (
 	"math/bits"
+	"runtime"
+	"slices"
 	"sync"
+	"time"
 	"weak"
 )
 
-// spares are rooms whose mapping is gone, to be used again until the collector
-// takes them: to make one costs it more than all the rest of a message.
+// spares are rooms whose mapping is gone, to be used again: to make one costs the
+// collector more than all the rest of a message. They do not count as what is in
+// use, and the collector takes those that it finds here after a while.
 var spares struct {
-	mu    sync.Mutex                   // guards the rest
-	rooms map[int][]weak.Pointer[byte] // first bytes, by the rooms' size
+	mu    sync.Mutex       // guards the rest
+	rooms map[int][]*spare // by the rooms' size
 }
 
-// mostSpares bounds the list of one size, most of which the collector has had.
-const mostSpares = 64
+const (
+	mostSpares = 64 // of one size
+	spareFor   = 10 * time.Second
+)
+
+type spare struct {
+	first weak.Pointer[byte] // nil from a collection on until keep has run
+	size  int
+	since time.Time
+}
 
 // roomSize rounds n up, by an eighth at most: rooms of about the same size are
 // used for each other.
@@ -24,16 +36,27 @@ func roomSize(n int) int {
 }
 
 func keepSpare(first *byte, size int) {
+	s := &spare{size: size, since: time.Now()}
+	s.keep(first)
+}
+
+// keep is called by the collector too, which has seen that only the spare knows the room.
+func (s *spare) keep(first *byte) {
 	spares.mu.Lock()
 	defer spares.mu.Unlock()
 	if spares.rooms == nil {
-		spares.rooms = map[int][]weak.Pointer[byte]{}
+		spares.rooms = map[int][]*spare{}
 	}
-	list := spares.rooms[size]
-	if len(list) >= mostSpares {
-		list = list[:0]
+	list := slices.DeleteFunc(spares.rooms[s.size], func(other *spare) bool { return other == s })
+	if len(list) < mostSpares && time.Since(s.since) < spareFor {
+		s.first = weak.Make(first)
+		list = append(list, s)
+		runtime.SetFinalizer(first, s.keep)
 	}
-	spares.rooms[size] = append(list, weak.Make(first))
+	spares.rooms[s.size] = list
+	if len(list) == 0 {
+		delete(spares.rooms, s.size)
+	}
 }
 
 // takeSpare returns the first byte of a room of that size, nil if there is none.
@@ -41,14 +64,12 @@ func takeSpare(size int) *byte {
 	spares.mu.Lock()
 	defer spares.mu.Unlock()
 	list := spares.rooms[size]
-	for len(list) > 0 {
-		first := list[len(list)-1].Value()
-		list = list[:len(list)-1]
-		if first != nil {
-			spares.rooms[size] = list
+	for i := len(list) - 1; i >= 0; i-- {
+		if first := list[i].first.Value(); first != nil {
+			runtime.SetFinalizer(first, nil)
+			spares.rooms[size] = slices.Delete(list, i, i+1)
 			return first
 		}
 	}
-	delete(spares.rooms, size)
 	return nil
 }
