@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -11,37 +12,57 @@ import (
 	"github.com/openxpc/openxpc/xpc"
 )
 
+// handedOver is how many are made beforehand.
+const handedOver = 4
+
 // handOver gives shared data, which was built in place, to the service, whose
-// reply tells its first and last byte. Making it is not timed: whoever has such
-// data has it. What the service's memory grew by at its worst is told as well.
+// reply tells its first and last byte. Each is one that nobody has seen before.
+// Making it is not timed: whoever has such data has it. What the service's memory
+// grew by at its worst is told as well.
 func handOver(c caller, size int, limit time.Duration) (outcome, error) {
 	x, ok := c.(*xpcCaller)
 	if !ok {
 		return outcome{}, errNotOffered
 	}
-	s, err := xpc.NewSharedData(size)
-	if err != nil {
-		return outcome{}, err
+	var data [handedOver]*xpc.Data
+	for i := range data {
+		d, err := sharedData(size)
+		if err != nil {
+			return outcome{}, err
+		}
+		data[i] = d
 	}
-	s.Bytes()[0], s.Bytes()[size-1] = 1, 2
-	d, err := s.Freeze()
-	if err != nil {
-		return outcome{}, err
-	}
-	if err := call(c, make([]byte, 64)); err != nil {
+	// Small ones first: the processes are as busy with each other as in the other works.
+	if _, err := roundTrips(limit, func() error { return call(c, make([]byte, 64)) }); err != nil {
 		return outcome{}, err
 	}
 	before, err := beginPeak(x.conn.PID())
 	if err != nil {
 		return outcome{}, err
 	}
-	o, err := roundTrips(limit, func() error { return x.hand(d) })
-	if err != nil {
-		return outcome{}, err
+	samples := make([]float64, 0, len(data))
+	start := time.Now()
+	for _, d := range data {
+		began := time.Now()
+		if err := x.hand(d); err != nil {
+			return outcome{}, err
+		}
+		samples = append(samples, float64(time.Since(began)))
 	}
+	runtime.KeepAlive(data) // to take a GiB away takes longer than to hand it over
+	o := sampled(samples, time.Since(start))
 	after, err := statusLine(x.conn.PID(), "VmHWM:")
 	o.Peak = float64(after - before)
 	return o, err
+}
+
+func sharedData(size int) (*xpc.Data, error) {
+	s, err := xpc.NewSharedData(size)
+	if err != nil {
+		return nil, err
+	}
+	s.Bytes()[0], s.Bytes()[size-1] = 1, 2
+	return s.Freeze()
 }
 
 func (c *xpcCaller) hand(d *xpc.Data) error {
