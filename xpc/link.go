@@ -21,8 +21,9 @@ type link struct {
 	c     *Connection
 	conn  *transport.Conn
 	epoch lifecycle.Epoch
-	dials bool    // this side dialed and has said HELLO
-	own   *Limits // what this side accepts on this socket
+	dials bool          // this side dialed and has said HELLO
+	since time.Duration // of a client that a listener accepted, when; after processBegan
+	own   *Limits       // what this side accepts on this socket
 
 	// Of Receive alone: bytes of the frames that came, who wrote the first, and whether all; who wrote the last.
 	received uint64
@@ -45,13 +46,14 @@ type link struct {
 	w        *witness    // nil while nobody wants to know who is at the other end
 	heldBack bool        // dialed, and nothing but HELLO leaves before the requirement is met
 	hidden   bool        // accepted, and to be announced when its listener's requirement is met
-	silence  *time.Timer // ends an accepted socket that never says HELLO; nil for others
 	unread   *time.Timer // not nil while the peer leaves too many replies unread: see unread.go
 }
 
 // helloPatience is how long a client that a listener accepted may take to say
 // HELLO: whoever holds a socket and says nothing, or drips, must not do so for ever.
 const helloPatience = 5 * time.Second
+
+var processBegan = time.Now()
 
 // work is what the reading goroutine may run itself.
 type work struct {
@@ -97,34 +99,35 @@ func (c *Connection) attach(conn *transport.Conn) {
 		conn.Close()
 		return
 	}
-	l := &link{c: c, conn: conn, epoch: c.m.Epoch(), own: c.limits}
+	l := &link{c: c, conn: conn, epoch: c.m.Epoch(), own: c.limits, since: time.Since(processBegan)}
 	c.link = l
-	if p, err := conn.Peer(); err == nil {
-		c.peer = p
-	}
-	if c.home != nil {
-		l.silence = time.AfterFunc(helloPatience, l.silent)
+	if c.home == nil { // else admit has asked
+		if p, err := conn.Peer(); err == nil {
+			c.peer = p
+		}
 	}
 	c.mu.Unlock()
 	l.start()
 }
 
-// silent ends an accepted socket whose client has not said HELLO in time.
-func (l *link) silent() {
-	l.c.mu.Lock()
-	greeted := l.greeted
-	l.c.mu.Unlock()
-	if !greeted {
+// patience is how long an accepted client may still take to say HELLO, 0 if that is no
+// matter any more. It ends the socket of one that had its time.
+func (c *Connection) patience() time.Duration {
+	c.mu.Lock()
+	l := c.link
+	greeted := l != nil && l.greeted
+	c.mu.Unlock()
+	switch {
+	case l == nil: // it is about to be attached
+		return helloPatience
+	case greeted:
+		return 0
+	}
+	left := helloPatience - (time.Since(processBegan) - l.since)
+	if left <= 0 {
 		l.broken(fmt.Errorf("no HELLO within %v", helloPatience))
 	}
-}
-
-// notSilent stops waiting for HELLO; c.mu is held.
-func (l *link) notSilent() {
-	if l.silence != nil {
-		l.silence.Stop()
-		l.silence = nil
-	}
+	return max(left, 0)
 }
 
 // Groups are the supplementary groups of the other side as of its connect, empty
@@ -279,7 +282,6 @@ func (c *Connection) closeLink(e lifecycle.Epoch) {
 		return
 	}
 	if c.link != nil && c.link.epoch == e {
-		c.link.notSilent()
 		c.link.repliesLeft()
 		c.link.ended()
 		a := c.after.rarely()
@@ -348,7 +350,6 @@ func (l *link) lost(cause error) {
 	if l.epoch == c.m.Epoch() && c.m.State() != lifecycle.Invalid {
 		c.rarely().cause = cause
 	}
-	l.notSilent()
 	if l.heldBack {
 		l.giveBack(cause)
 		return
@@ -375,7 +376,6 @@ func (l *link) hello(f *transport.Frame) {
 	c := l.c
 	c.mu.Lock()
 	l.greeted, l.limits = true, h
-	l.notSilent()
 	c.agreeLimits()
 	l.paired = !l.dials && c.peer.PID == os.Getpid() && f.Sender.PID != 0 && f.Sender.PID != c.peer.PID
 	if l.dials || l.paired {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +28,8 @@ type listener struct {
 	accepting bool
 	peers     map[*Connection]int // not invalid, and whose silent one it is; of a named listener, those not yet announced
 	silent    map[int]int         // how many each user has that have said nothing
+	clock     *time.Timer         // of those that have not said HELLO; nil before the first client
+	clocked   bool                // clock runs
 	stopped   bool
 }
 
@@ -195,8 +198,49 @@ func (l *listener) accept(conn *transport.Conn) {
 	}
 	p.process = l.conn.process
 	p.process.join(p)
+	if !l.clocked {
+		l.setClock(helloPatience)
+	}
 	l.mu.Unlock()
 	p.attach(conn)
+}
+
+// setClock is called with l.mu held.
+func (l *listener) setClock(d time.Duration) {
+	l.clocked = true
+	if l.clock == nil {
+		l.clock = time.AfterFunc(d, l.hurry)
+		return
+	}
+	l.clock.Reset(d)
+}
+
+// leastHurry is how often clients are looked at at most.
+const leastHurry = 100 * time.Millisecond
+
+// hurry ends the sockets of clients that have not said HELLO in time. One clock does for all:
+// the runtime keeps a timer that was stopped for a while, and with it what it would call.
+func (l *listener) hurry() {
+	l.mu.Lock()
+	l.clocked = false
+	var silent []*Connection
+	for p, uid := range l.peers {
+		if uid != hasSpoken {
+			silent = append(silent, p)
+		}
+	}
+	l.mu.Unlock()
+	next := time.Duration(0)
+	for _, p := range silent {
+		if left := p.patience(); left > 0 && (next == 0 || left < next) {
+			next = left
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if next > 0 && !l.stopped {
+		l.setClock(max(next, leastHurry))
+	}
 }
 
 // admit counts a client that has said nothing under its user, unless there are too
@@ -273,6 +317,9 @@ func (l *listener) stop() {
 		return
 	}
 	l.stopped = true
+	if l.clock != nil {
+		l.clock.Stop()
+	}
 	l.conn.process.stopped(l)
 	peers := l.peers
 	l.peers = nil

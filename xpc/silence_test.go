@@ -111,22 +111,43 @@ func (p *peer) uid() int {
 	return who.UID
 }
 
-// Whichever way a socket ends, its clock ends too: no timer may hold what has gone.
+// There is one clock for all: each client has its own time all the same, and the clock
+// stops with the last of them.
+func TestEachSilentClientHasItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t)
+		defer d.close()
+		time.Sleep(time.Second)
+		mine, theirs := transport.Pipe(transport.Options{}, transport.Options{})
+		d.listener.listening.accept(mine)
+		d.meet(theirs)
+		time.Sleep(helloPatience - time.Second)
+		d.p().want("the first had its time", "closed")
+		time.Sleep(time.Second)
+		d.p().want("and then the second", "e2 closed")
+		if l := d.listener.listening; l.clocked {
+			t.Error("the clock runs, though nobody is left")
+		}
+	})
+}
+
+// Whichever way a socket ends, nobody waits for its HELLO any more.
 func TestNoClockOutlivesItsSocket(t *testing.T) {
 	for why, end := range map[string]func(*door, *link){
 		"the client closed":       func(d *door, _ *link) { d.p().close() },
 		"the peer was cancelled":  func(_ *door, l *link) { l.c.Cancel() },
 		"the client sent garbage": func(d *door, _ *link) { d.p().garbage() },
+		"the client said HELLO":   func(d *door, _ *link) { d.p().hello() },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			d := newDoor(t)
 			defer d.close()
 			settle()
-			l := d.onlyLink()
-			end(d, l)
+			end(d, d.onlyLink())
+			time.Sleep(helloPatience)
 			settle()
-			if l.silence != nil {
-				t.Errorf("%s: the clock is still held", why)
+			if d.listener.listening.clocked {
+				t.Errorf("%s: the clock still runs", why)
 			}
 		})
 	}
