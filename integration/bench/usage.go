@@ -1,6 +1,10 @@
 package main
 
-import "github.com/openxpc/openxpc/integration/bench/internal/echo"
+import (
+	"time"
+
+	"github.com/openxpc/openxpc/integration/bench/internal/echo"
+)
 
 // usage is what a system's processes have used so far.
 type usage struct{ cpu, switches float64 }
@@ -69,6 +73,10 @@ func (r *running) hold() (h holding, err error) {
 	return h, nil
 }
 
+// untilIdle is how long connections are left alone: what was used just now still has
+// the buffers of a busy one.
+const untilIdle = 100 * time.Millisecond
+
 // idle opens n connections and compares what is held then with what was before.
 // A handful is opened and closed first: the first connections pay for tables and
 // threads that the later ones share.
@@ -85,6 +93,7 @@ func (r *running) idle(n int) (idle, error) {
 	if _, err := r.ask(command{"open", 64, n, 0}); err != nil {
 		return idle{}, err
 	}
+	time.Sleep(untilIdle)
 	after, err := r.hold()
 	if err != nil {
 		return idle{}, err
