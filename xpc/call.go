@@ -19,7 +19,7 @@ type call struct {
 	outcome lifecycle.Outcome
 	cause   error
 
-	next *call // of a connection's spare ones
+	next *call // of a connection's spare ones, or of those that ended together
 }
 
 // keepCalls is how many synchronous calls a connection keeps to be used again. They
@@ -317,26 +317,52 @@ func (c *Connection) complete(id lifecycle.ID, o lifecycle.Outcome) {
 		x.waiter.Complete()
 		return
 	}
+	if x.q == nil {
+		x.q = c.queue
+	}
+	if o != lifecycle.Replied && x.q.concurrent && c.reader == nil { // it may be one of very many
+		c.after.end(x)
+		return
+	}
 	c.answerAsync(x)
+	x.recycle()
+}
+
+func (x *call) recycle() {
 	*x = call{}
 	asyncCalls.Put(x)
 }
 
 // answerAsync sends the reply handler to its queue, or lets the reader run it; c.mu is held.
 func (c *Connection) answerAsync(x *call) {
-	q := x.q
-	if q == nil {
-		q = c.queue
-	}
-	b := replyBlock{q, x.h, Object(eventOf(x.outcome))}
-	if x.outcome == lifecycle.Replied {
-		b.o = &x.reply.Dictionary
-	}
-	if l := c.reader; l != nil && q.enter() {
+	b := x.block()
+	if l := c.reader; l != nil && b.q.enter() {
 		l.work.replies = append(l.work.replies, b)
 		return
 	}
-	q.Async(b.run)
+	b.q.Async(b.run)
+}
+
+func (x *call) block() replyBlock {
+	if x.outcome == lifecycle.Replied {
+		return replyBlock{x.q, x.h, &x.reply.Dictionary}
+	}
+	return replyBlock{x.q, x.h, eventOf(x.outcome)}
+}
+
+// startEach runs the handler of each call on a goroutine of its own, which the one
+// before it has started: to start all of them at once would take as many stacks.
+func startEach(x *call) {
+	if x == nil {
+		return
+	}
+	// Ends with the handler.
+	go func() {
+		b := x.block()
+		startEach(x.next)
+		x.recycle()
+		b.run()
+	}()
 }
 
 // SendBarrier has f run once, on a goroutine of its own, after every message sent

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/openxpc/openxpc/transport"
@@ -342,5 +343,27 @@ func TestReplyHandlerMustBeOne(t *testing.T) {
 		if text := misuseOf(func() { r.c.SendMessageWithReply(saying("x"), nil, nil) }); text == "" {
 			t.Error("a nil reply handler is misuse")
 		}
+	})
+}
+
+func TestHandlersOfCallsThatEndTogether(t *testing.T) {
+	each(t, func(t *testing.T, r *ring) {
+		r.open()
+		const calls = 5
+		q := NewConcurrentQueue("handlers")
+		var begun, ended sync.WaitGroup
+		begun.Add(calls)
+		ended.Add(calls)
+		for range calls {
+			r.c.SendMessageWithReply(saying("c"), q, func(Object) {
+				begun.Done()
+				begun.Wait() // for ever, unless each has a goroutine of its own
+				ended.Done()
+			})
+		}
+		r.c.Cancel()
+		ended.Wait()
+		r.want("R71, R82: beside each other, so that each may wait for the others",
+			"frames: request c, request c, request c, request c, request c, closed; events: INVALID, finalizer, done")
 	})
 }

@@ -28,6 +28,8 @@ type afterMore struct {
 	misuse  string
 	resume  *link
 	appears bool // the peer met its listener's requirement
+
+	ended, endedLast *call // without a reply, whose handlers are to run beside each other
 }
 
 func (a *after) rarely() *afterMore {
@@ -35,6 +37,16 @@ func (a *after) rarely() *afterMore {
 		a.more = new(afterMore)
 	}
 	return a.more
+}
+
+func (a *after) end(x *call) {
+	m := a.rarely()
+	if m.ended == nil {
+		m.ended = x
+	} else {
+		m.endedLast.next = x
+	}
+	m.endedLast = x
 }
 
 // step takes an event and carries out its effects as far as they are memory; c.mu
@@ -128,6 +140,7 @@ func (c *Connection) unlock() {
 }
 
 func (c *Connection) followUp(a *afterMore) {
+	startEach(a.ended)
 	if a.written != nil {
 		c.awaitWritten(a.written, a.behind)
 	}

@@ -68,6 +68,7 @@ func (s *idSet) find(id ID) int {
 
 // drainTo appends all ids to dst and leaves the set empty.
 func (s *idSet) drainTo(dst []ID) []ID {
+	dst = slices.Grow(dst, s.len())
 	for _, e := range s.entries[s.head:] {
 		if !e.removed {
 			dst = append(dst, e.id)

@@ -1,5 +1,7 @@
 package lifecycle
 
+import "slices"
+
 // Machine is the state of one connection. The zero value is an inactive Named connection.
 type Machine struct {
 	kind      Kind
@@ -427,6 +429,7 @@ func (m *Machine) unwind() {
 }
 
 func (m *Machine) settle(o Outcome) {
+	m.effects = slices.Grow(m.effects, len(m.unwound))
 	for _, id := range m.unwound {
 		m.emit(Effect{Do: Complete, ID: id, Outcome: o})
 	}
