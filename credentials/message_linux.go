@@ -10,6 +10,9 @@ import (
 
 func enableReceive(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1) }
 
+// self does not change: a child of fork has no Go runtime to run this.
+var self = int32(os.Getpid())
+
 // ControlSpace is the room, in bytes, that one message of credentials takes in
 // a control buffer; 0 on systems that have none.
 func ControlSpace() int { return unix.CmsgSpace(unix.SizeofUcred) }
@@ -24,7 +27,7 @@ func AppendCredentials(oob []byte) []byte {
 	start := len(oob)
 	h := unix.Cmsghdr{Level: unix.SOL_SOCKET, Type: unix.SCM_CREDENTIALS}
 	h.SetLen(unix.CmsgLen(unix.SizeofUcred))
-	u := unix.Ucred{Pid: int32(os.Getpid()), Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())}
+	u := unix.Ucred{Pid: self, Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())}
 	oob = append(oob, unsafe.Slice((*byte)(unsafe.Pointer(&h)), unsafe.Sizeof(h))...)
 	oob = append(oob, unsafe.Slice((*byte)(unsafe.Pointer(&u)), unsafe.Sizeof(u))...)
 	for len(oob) < start+ControlSpace() {

@@ -9,7 +9,7 @@ func (l *Listener) Accept() (*Conn, error) {
 		fd, err := acceptCloexec(l.fd)
 		switch err {
 		case nil:
-			return NewSocket(fd, l.opts)
+			return newConnected(fd, l.opts, blockAccepted)
 		case unix.EINTR, unix.ECONNABORTED:
 			continue
 		case unix.EAGAIN:

@@ -68,7 +68,7 @@ func dial(name string, o Options, connect func(fd int) error) (*Conn, error) {
 		}
 		return nil, fmt.Errorf("transport: dial %s: %w", name, err)
 	}
-	return NewSocket(fd, o)
+	return newConnected(fd, o, blockDialed)
 }
 
 // connect tries again while the queue is full: a wait in the kernel would hold

@@ -15,6 +15,15 @@ func newSocket() (int, error) {
 	return fd, os.NewSyscallError("socket", err)
 }
 
+// blockDialed does for one of newSocket's, of which all flags are known.
+func blockDialed(fd int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0)
+	return os.NewSyscallError("fcntl", err)
+}
+
+// blockAccepted has nothing to do: acceptCloexec gives one that blocks.
+func blockAccepted(int) error { return nil }
+
 func acceptCloexec(fd int) (int, error) {
 	n, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
 	return n, err

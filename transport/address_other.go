@@ -23,6 +23,9 @@ func newSocket() (int, error) {
 	return fd, os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
 }
 
+func blockDialed(fd int) error   { return blockAny(fd) }
+func blockAccepted(fd int) error { return blockAny(fd) } // what listens does not
+
 func acceptCloexec(fd int) (int, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()

@@ -85,10 +85,16 @@ func (l *Listener) Start(accept func(*Conn)) error {
 	return nil
 }
 
+// ready runs on the poller's goroutine and takes one client there: to start another
+// goroutine costs more, and others who are ready wait no longer for that.
 func (l *Listener) ready() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.acceptLocked()
+	idle := !l.closed && !l.busy
+	l.busy = l.busy || idle
+	l.mu.Unlock()
+	if idle {
+		l.acceptSome(1)
+	}
 }
 
 func (l *Listener) acceptLocked() {
@@ -97,14 +103,15 @@ func (l *Listener) acceptLocked() {
 	}
 	l.busy = true
 	// Ends when nobody waits to be accepted.
-	go l.acceptAll()
+	go l.acceptSome(acceptBatch)
 }
 
-func (l *Listener) acceptAll() {
+// acceptSome is called with l.busy set.
+func (l *Listener) acceptSome(most int) {
 	l.mu.Lock()
 	last := l.last
 	l.mu.Unlock()
-	err := l.acceptBatch()
+	err := l.acceptUpTo(most)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.busy = false
@@ -126,9 +133,9 @@ func (l *Listener) acceptAll() {
 // errNobody: nobody waits to be accepted.
 var errNobody = errors.New("transport: listening socket: nobody waits")
 
-// acceptBatch returns nil when more may wait, and errNobody when none does.
-func (l *Listener) acceptBatch() error {
-	for n := range acceptBatch {
+// acceptUpTo returns nil when more may wait, and errNobody when none does.
+func (l *Listener) acceptUpTo(most int) error {
+	for n := range most {
 		fd, err := acceptCloexec(l.fd)
 		switch {
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
@@ -141,7 +148,7 @@ func (l *Listener) acceptBatch() error {
 			unix.Close(fd)
 			return nil
 		}
-		if c, err := NewSocket(fd, l.opts); err == nil {
+		if c, err := newConnected(fd, l.opts, blockAccepted); err == nil {
 			l.accept(c)
 		}
 	}

@@ -41,19 +41,25 @@ type socket struct {
 
 // NewSocket makes a Conn of a connected Unix stream socket. It takes ownership
 // of fd, also when it fails.
-func NewSocket(fd int, o Options) (*Conn, error) {
+func NewSocket(fd int, o Options) (*Conn, error) { return newConnected(fd, o, blockAny) }
+
+// newConnected has block make the socket one that blocks.
+func newConnected(fd int, o Options, block func(fd int) error) (*Conn, error) {
 	s := &socket{fd: fd, conn: newConn(o)}
 	s.conn.m = s
-	if err := s.prepare(); err != nil {
+	if err := s.prepare(block); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("transport: socket %d: %w", fd, err)
 	}
 	return s.conn, nil
 }
 
-func (s *socket) prepare() error {
-	if err := unix.SetNonblock(s.fd, false); err != nil {
-		return os.NewSyscallError("fcntl", err)
+// blockAny does for any socket.
+func blockAny(fd int) error { return os.NewSyscallError("fcntl", unix.SetNonblock(fd, false)) }
+
+func (s *socket) prepare(block func(fd int) error) error {
+	if err := block(s.fd); err != nil {
+		return err
 	}
 	tv := unix.NsecToTimeval(waitMicros * 1000)
 	if err := unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {

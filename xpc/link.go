@@ -55,6 +55,9 @@ const helloPatience = 5 * time.Second
 
 var processBegan = time.Now()
 
+// ownPID does not change.
+var ownPID = os.Getpid()
+
 // work is what the reading goroutine may run itself.
 type work struct {
 	deliver *Queue // entered for a delivery of the connection
@@ -377,7 +380,7 @@ func (l *link) hello(f *transport.Frame) {
 	c.mu.Lock()
 	l.greeted, l.limits = true, h
 	c.agreeLimits()
-	l.paired = !l.dials && c.peer.PID == os.Getpid() && f.Sender.PID != 0 && f.Sender.PID != c.peer.PID
+	l.paired = !l.dials && c.peer.PID == ownPID && f.Sender.PID != 0 && f.Sender.PID != c.peer.PID
 	if l.dials || l.paired {
 		c.peer = l.speaker(f)
 	}

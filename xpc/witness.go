@@ -241,7 +241,7 @@ func (l *link) answer(f *transport.Frame) {
 // write to it. c.mu is held.
 func (l *link) other() credentials.Credentials {
 	p := l.c.peer
-	if !tellsWriters && !l.dials && l.c.home == nil && (p.PID <= 0 || p.PID == os.Getpid()) {
+	if !tellsWriters && !l.dials && l.c.home == nil && (p.PID <= 0 || p.PID == ownPID) {
 		return credentials.Unknown()
 	}
 	return p
