@@ -262,13 +262,15 @@ func TestRow22_OneUsersConnections(t *testing.T) {
 			t.Fatalf("one user has %d connections, want %d that asked and as many that did not at most", v.count()-v.descriptors, quota)
 		}
 	}
-	asUser(t, otherUser, func() {
-		start := time.Now()
-		r := p.dial()
-		defer r.close()
-		r.ping()
-		t.Logf("another user was served within %v", time.Since(start))
-	})
+	for _, when := range []string{"behind those that were not accepted yet", "after them"} {
+		asUser(t, otherUser, func() {
+			start := time.Now()
+			r := p.dial()
+			defer r.close()
+			r.ping()
+			t.Logf("another user was served within %v, %s", time.Since(start), when)
+		})
+	}
 }
 
 // asUser runs f on a thread that is another user's, and ends with it.
