@@ -62,6 +62,9 @@ func (p *Pin) Key() uint64 { return p.key() }
 // program's if Check is nil afterwards. The error wraps [ErrUnsupported] before Linux 6.13.
 func (p *Pin) Groups() (effective, saved int, err error) { return p.groups() }
 
+// Execution is by what the Pin knows of an exec, nil if there is no such thread; it is the Pin's to close.
+func (p *Pin) Execution() *Execution { return p.execution() }
+
 // Directory is the descriptor of the process's folder in /proc, the Pin's to
 // close. What is read there is the process's, if Check is nil afterwards.
 func (p *Pin) Directory() int { return p.dir }

@@ -171,6 +171,8 @@ func pidFromProc(pidfd int) (int, error) {
 // its inodes are not used again.
 const pidfsMagic = 0x50494446
 
+func (p *pin) execution() *Execution { return p.run }
+
 func (p *pin) key() uint64 { return processKey(p.pidfd) }
 
 func processKey(pidfd int) uint64 {

@@ -11,6 +11,7 @@ func (*pinner) process(int) (pin, error) { return pin{}, ErrUnsupported }
 
 func (*pin) check() error                        { return ErrUnsupported }
 func (*pin) key() uint64                         { return 0 }
+func (*pin) execution() *Execution               { return nil }
 func processKey(int) uint64                      { return 0 }
 func (*pin) groups() (egid, sgid int, err error) { return -1, -1, ErrUnsupported }
 func (*pin) close()                              {}

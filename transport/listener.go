@@ -35,7 +35,9 @@ type Listener struct {
 	opts   Options
 	accept func(*Conn)
 
-	fruitless int // touched by the accepting goroutine only
+	fruitless int       // touched by the accepting goroutine only
+	empty     time.Time // so is this
+	notes     bool      // empty; set before Start
 
 	mu     sync.Mutex // guards the rest
 	entry  pollEntry
@@ -67,6 +69,10 @@ func (l *Listener) Restamp() error {
 	return os.NewSyscallError("listen", unix.Listen(l.fd, Backlog))
 }
 
+// NoteEmpty has Empty tell what it can; it is called before Start, and costs a system call
+// for each client.
+func (l *Listener) NoteEmpty() { l.notes = true }
+
 // Start calls accept for each client, one at a time, until Close; a call under
 // way when Close is called goes on. accept owns the connection that it is given
 // and must not block. Start is called once; after Close it is os.ErrClosed.
@@ -92,7 +98,10 @@ func (l *Listener) ready() {
 	idle := !l.closed && !l.busy
 	l.busy = l.busy || idle
 	l.mu.Unlock()
-	if idle {
+	switch {
+	case idle && l.notes:
+		l.acceptSome(2) // the second is mostly nobody
+	case idle:
 		l.acceptSome(1)
 	}
 }
@@ -136,11 +145,16 @@ var errNobody = errors.New("transport: listening socket: nobody waits")
 // acceptUpTo returns nil when more may wait, and errNobody when none does.
 func (l *Listener) acceptUpTo(most int) error {
 	for n := range most {
+		var now time.Time
+		if l.notes {
+			now = time.Now()
+		}
 		fd, err := acceptCloexec(l.fd)
 		switch {
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
 			continue
 		case errors.Is(err, unix.EAGAIN):
+			l.empty = now
 			return l.caughtUp(n)
 		case err != nil:
 			return err
@@ -154,6 +168,10 @@ func (l *Listener) acceptUpTo(most int) error {
 	}
 	return nil
 }
+
+// Empty is when nobody waited last, for accept to ask, while it runs: the client that it is given
+// connected after that. It is the zero time if somebody has waited ever since, or without NoteEmpty.
+func (l *Listener) Empty() time.Time { return l.empty }
 
 func (l *Listener) caughtUp(accepted int) error {
 	if l.fruitless++; accepted > 0 {

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -92,6 +93,43 @@ func TestListenerAccepts(t *testing.T) {
 			t.Errorf("the client is %v, %v; want this process", who, err)
 		}
 		c.Close()
+	}
+}
+
+// Who waited already when the listener began to accept may have connected at any time; who
+// comes when nobody waited connected after that.
+func TestListenerEmpty(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l := listenAt(t, path)
+	defer l.Close()
+	l.NoteEmpty()
+	dial := func() {
+		c, err := Dial(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	dial()
+	dial()
+	empty := make(chan time.Time, 10)
+	if err := l.Start(func(c *Conn) { c.Close(); empty <- l.Empty() }); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if at := <-empty; !at.IsZero() {
+			t.Errorf("somebody has waited since the beginning, and nobody did at %v", at)
+		}
+	}
+	eventually(t, "the listener has caught up", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return !l.busy
+	})
+	before := time.Now()
+	dial()
+	if at := <-empty; at.IsZero() || at.After(before) {
+		t.Errorf("nobody waited at %v; want a time before the client came, at %v", at, before)
 	}
 }
 

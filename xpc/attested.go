@@ -23,6 +23,7 @@ type attestedProcesses struct {
 // attestedProcess is what connections share.
 type attestedProcess struct {
 	hold  hold
+	since time.Time     // it was held
 	done  chan struct{} // closed when it is known
 	att   *Attestation  // nil with err
 	err   error
@@ -47,7 +48,7 @@ func (t *attestedProcesses) find(key uint64) *attestedProcess {
 
 // add has others find the process, unless there is another of that key.
 func (t *attestedProcesses) add(key uint64, h hold) *attestedProcess {
-	p := &attestedProcess{hold: h, done: make(chan struct{}), users: 1}
+	p := &attestedProcess{hold: h, since: time.Now(), done: make(chan struct{}), users: 1}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if key != 0 && h.held() && t.m[key] == nil {

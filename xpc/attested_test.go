@@ -178,20 +178,30 @@ func TestAnswerBeforeItIsKnownWhoGaveIt(t *testing.T) {
 // answeredIs returns when the answer of the listener's one peer has come.
 func (g *guarded) answeredIs(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	g.onLink(t, func(p *Connection) bool {
+		return p.link != nil && p.link.w != nil && p.link.w.replied && p.events.len() == 2
+	})
+}
+
+// onLink returns when the listener has a peer for which done is true, which holds its lock.
+func (g *guarded) onLink(t *testing.T, done func(p *Connection) bool) {
+	t.Helper()
+	one := func() bool {
 		g.listener.listening.mu.Lock()
+		defer g.listener.listening.mu.Unlock()
 		for p := range g.listener.listening.peers {
 			p.mu.Lock()
-			replied := p.link != nil && p.link.w != nil && p.link.w.replied && p.events.len() == 2
+			is := done(p)
 			p.mu.Unlock()
-			if replied {
-				g.listener.listening.mu.Unlock()
-				return
+			if is {
+				return true
 			}
 		}
-		g.listener.listening.mu.Unlock()
+		return false
+	}
+	for deadline := time.Now().Add(30 * time.Second); !one(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("the answer does not come")
+			t.Fatal("what is waited for does not come")
 		}
 	}
 }
@@ -230,4 +240,98 @@ func (a *lasting) Attest(ctx context.Context, p Process) (*Attestation, error) {
 	att, err := a.attests.Attest(ctx, p)
 	att.lasts = a.lasts.Load
 	return att, err
+}
+
+// A process that was held on to when the socket was not connected yet has written all that
+// came by itself, and is not challenged; of any other the beginning is not known.
+func TestWhoWasHeldBeforeItConnectedIsNotChallenged(t *testing.T) {
+	for name, c := range map[string]struct{ whole, lasts, mixed, challenged, fit bool }{
+		"held before":            {whole: true, lasts: true, fit: true},
+		"held since":             {lasts: true, challenged: true},
+		"its thread has ended":   {whole: true, challenged: true},
+		"another wrote as well ": {whole: true, lasts: true, mixed: true},
+	} {
+		g := newGuarded(t)
+		a := &heldBefore{lasting: lasting{attests: signedTool()}, whole: c.whole, known: make(chan struct{})}
+		a.lasts.Store(c.lasts)
+		g.listener.SetAttester(a)
+		setRequirement(t, g.listener, "always")
+		g.activate()
+		conn, err := NewEndpoint(g.listener).dial(transport.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &raw{conn, make(chan transport.Frame, 64)}
+		conn.Start(r)
+		r.send(frameHello, 0, 0, helloFrame(&defaultLimits).Body)
+		r.send(frameMessage, flagWantsReply, 1, bodyOf(saying("hello")))
+		if c.mixed {
+			g.onLink(t, func(p *Connection) bool {
+				asked := p.link != nil && p.link.w != nil
+				if asked {
+					p.link.mixed.Store(true)
+				}
+				return asked
+			})
+		}
+		close(a.known)
+		switch {
+		case c.challenged:
+			r.next(t, frameChallenge)
+		case c.fit:
+			r.next(t, frameReply)
+		default:
+			r.next(t, frameAbandoned)
+		}
+		if got := g.seen.Load() == 1; got != c.fit {
+			t.Errorf("%s: handled %d messages", name, g.seen.Load())
+		}
+		conn.Close()
+	}
+}
+
+type heldBefore struct {
+	lasting
+	whole bool
+	known chan struct{}
+}
+
+func (a *heldBefore) Attest(ctx context.Context, p Process) (*Attestation, error) {
+	<-a.known
+	att, err := a.lasting.Attest(ctx, p)
+	att.whole = a.whole
+	return att, err
+}
+
+func TestHeldBeforeItConnected(t *testing.T) {
+	h, key := holdSelf(t)
+	if h.run == nil {
+		h.close()
+		t.Skip("this system cannot tell an exec by a thread")
+	}
+	a := &registryAttester{} // which has no registry to ask
+	p := a.processes.add(key, h)
+	a.processes.settle(key, p, &Attestation{Facts: &requirement.Facts{Code: &requirement.Code{}}}, nil)
+	defer a.processes.release(p)
+	fd, err := credentials.ProcessPidfd(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.NewFile(uintptr(fd), "process").Close()
+	for name, c := range map[string]struct {
+		after time.Time
+		whole bool
+	}{
+		"connected at any time": {}, "connected before perhaps": {after: p.since}, "connected after": {after: time.Now(), whole: true},
+	} {
+		held := false
+		att, err := a.Attest(t.Context(), Process{Handle: fd, Credentials: credentials.Unknown(), held: func() { held = true }, after: c.after})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if att.whole != c.whole || held == c.whole {
+			t.Errorf("%s: whole %v, challenged %v", name, att.whole, held)
+		}
+		att.close()
+	}
 }

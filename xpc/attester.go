@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/openxpc/openxpc/credentials"
 	"github.com/openxpc/openxpc/credentials/requirement"
@@ -32,6 +33,8 @@ type Process struct {
 	// held, if not nil, is told by an attester that it holds on to the process: then that can be challenged
 	// while it is found out who it is.
 	held func()
+	// after is when the socket was not connected yet, zero if that is not known.
+	after time.Time
 }
 
 // Attestation is what an Attester found out. It is the connection's, which calls Close.
@@ -51,6 +54,9 @@ type Attestation struct {
 	// lasts, if not nil, comes before Check and is always quick: true is a Check that is
 	// nil, and false says nothing.
 	lasts func() bool
+	// since the execution began that lasts, as far as is known, the socket was connected: so
+	// it wrote all that the process wrote.
+	whole bool
 
 	mu     sync.RWMutex // guards closed, and keeps Close from lasts and a quick Check
 	closed bool
@@ -87,14 +93,19 @@ func (a *registryAttester) Attest(ctx context.Context, p Process) (*Attestation,
 	if mine {
 		one = a.processes.add(key, takeHold(p.Handle))
 	}
-	if one.hold.held() && p.held != nil {
+	whole := one.hold.run != nil && one.since.Before(p.after)
+	if one.hold.held() && !whole && p.held != nil {
 		p.held()
 	}
 	if mine {
 		att, err := a.ask(ctx, p, one.hold.pin != nil)
 		a.processes.settle(key, one, att, err)
 	}
-	return a.processes.attestation(ctx, one, p.Credentials)
+	att, err := a.processes.attestation(ctx, one, p.Credentials)
+	if err == nil {
+		att.whole = whole
+	}
+	return att, err
 }
 
 // ask asks the registries; pinned says that they need not hold on to the process.
@@ -111,11 +122,11 @@ func (a *registryAttester) ask(ctx context.Context, p Process, pinned bool) (*At
 	return att, err
 }
 
-// hold is what this process can do itself to hold on to another: all if it may look into
-// that, else to see as long as a thread lives that it has executed nothing else. It may be nothing.
+// hold is what this process can do itself to hold on to another: pin it if it may look into
+// that, and see as long as a thread lives that it has executed nothing else. It may be nothing.
 type hold struct {
 	pin *credentials.Pin
-	run *credentials.Execution
+	run *credentials.Execution // the pin's, if there is one
 }
 
 func takeHold(handle int) (h hold) {
@@ -124,7 +135,10 @@ func takeHold(handle int) (h hold) {
 	}
 	var err error
 	if h.pin, err = credentials.PinProcess(handle); err != nil {
+		h.pin = nil
 		h.run, _ = credentials.ExecutionOf(handle)
+	} else {
+		h.run = h.pin.Execution()
 	}
 	return h
 }
@@ -134,10 +148,10 @@ func (h hold) held() bool { return h.pin != nil || h.run != nil }
 func (h hold) lasts() bool { return h.run.Lasts() || h.pin != nil && h.pin.Check() == nil }
 
 func (h hold) close() {
-	if h.pin != nil {
+	switch {
+	case h.pin != nil:
 		h.pin.Close()
-	}
-	if h.run != nil {
+	case h.run != nil:
 		h.run.Close()
 	}
 }

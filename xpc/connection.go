@@ -4,6 +4,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/openxpc/openxpc/credentials"
 	"github.com/openxpc/openxpc/transport"
@@ -98,6 +99,7 @@ type rare struct {
 	probes    int                     // probes since something was sent
 	guard     *guard                  // the peer requirement, nil if there is none
 	attester  Attester                // nil: the registry
+	after     time.Time               // with a guard, of an accepted peer: it was connected after that
 	room      chan struct{}           // closed and replaced when output drains or the state changes
 	done      chan struct{}           // nil until somebody asks
 }

@@ -25,10 +25,11 @@ type link struct {
 	since time.Duration // of a client that a listener accepted, when; after processBegan
 	own   *Limits       // what this side accepts on this socket
 
-	// Of Receive alone: bytes of the frames that came, who wrote the first, and whether all; who wrote the last.
+	// Of Receive alone: bytes of the frames that came, who wrote the first, and whether another wrote
+	// one (which others read); who wrote the last.
 	received uint64
 	writer   int
-	mixed    bool
+	mixed    atomic.Bool
 	asked    atomic.Bool              // w is not nil; set under c.mu
 	sender   *credentials.Credentials // of the last frame
 

@@ -104,6 +104,7 @@ func (l *listener) renew(fd int, ep *Endpoint) error {
 	if err != nil {
 		return err
 	}
+	guarded := l.conn.rareGuard() != nil
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	old := l.socket
@@ -113,7 +114,7 @@ func (l *listener) renew(fd int, ep *Endpoint) error {
 	}
 	if !l.accepting {
 		old.Close()
-	} else if err := l.acceptFrom(next); err != nil {
+	} else if err := l.acceptFrom(next, guarded); err != nil {
 		next.Close()
 		return err
 	} else {
@@ -159,29 +160,34 @@ func (l *listener) start() error {
 }
 
 func (l *listener) startAccepting() error {
+	guarded := l.conn.rareGuard() != nil
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stopped {
 		return ErrCanceled
 	}
 	l.accepting = true
-	return l.acceptFrom(l.socket)
+	return l.acceptFrom(l.socket, guarded)
 }
 
-func (l *listener) acceptFrom(socket *transport.Listener) error {
+func (l *listener) acceptFrom(socket *transport.Listener, guarded bool) error {
 	if err := socket.Restamp(); err != nil {
 		return err
 	}
-	return socket.Start(l.accept)
+	if guarded {
+		socket.NoteEmpty()
+	}
+	return socket.Start(func(conn *transport.Conn) { l.accept(conn, socket.Empty()) })
 }
 
-// accept makes a peer of a client. The program hears of it with its first message (R53).
-func (l *listener) accept(conn *transport.Conn) {
+// accept makes a peer of a client, which connected after that time. The program hears of it
+// with its first message (R53).
+func (l *listener) accept(conn *transport.Conn, after time.Time) {
 	p := newAccepted(l, nil)
 	l.conn.mu.Lock()
 	lim := l.conn.limits
 	if r := l.conn.rare; r.guard != nil {
-		p.rare = &rare{guard: r.guard, attester: r.attester}
+		p.rare = &rare{guard: r.guard, attester: r.attester, after: after}
 	}
 	l.conn.mu.Unlock()
 	p.limits = lim // nobody else knows p yet

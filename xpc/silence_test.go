@@ -18,7 +18,7 @@ type door struct {
 func newDoor(t *testing.T) *door {
 	d := &door{ring: &ring{t: t}, listener: newListener("", anonymousSocket(), nil)}
 	mine, theirs := transport.Pipe(transport.Options{}, transport.Options{})
-	d.listener.listening.accept(mine)
+	d.listener.listening.accept(mine, time.Time{})
 	d.meet(theirs)
 	return d
 }
@@ -74,7 +74,7 @@ func TestSilentPeersAreBounded(t *testing.T) {
 		d.listener.SetLimits(Limits{MaxSilentPeers: 2})
 		client := func() *peer {
 			mine, theirs := transport.Pipe(transport.Options{}, transport.Options{})
-			d.listener.listening.accept(mine)
+			d.listener.listening.accept(mine, time.Time{})
 			d.meet(theirs)
 			d.p().hello()
 			return d.p()
@@ -119,7 +119,7 @@ func TestEachSilentClientHasItsTime(t *testing.T) {
 		defer d.close()
 		time.Sleep(time.Second)
 		mine, theirs := transport.Pipe(transport.Options{}, transport.Options{})
-		d.listener.listening.accept(mine)
+		d.listener.listening.accept(mine, time.Time{})
 		d.meet(theirs)
 		time.Sleep(helloPatience - time.Second)
 		d.p().want("the first had its time", "closed")

@@ -45,9 +45,10 @@ func (g *guard) reject(why error) {
 // it wrote before, too. The answer counts the bytes, so nobody can have slipped some
 // in before this program ran; and the process has to be the one that wrote them all.
 type witness struct {
-	l    *link
-	who  credentials.Credentials
-	done chan struct{} // closed when it is settled
+	l     *link
+	who   credentials.Credentials
+	after time.Time     // the socket was connected after that; zero: it is not known
+	done  chan struct{} // closed when it is settled
 
 	// Guarded by c.mu.
 	settled bool
@@ -76,7 +77,7 @@ func (l *link) speaks(f *transport.Frame) {
 	case first:
 		l.writer = pid
 	case pid != l.writer:
-		l.mixed = true
+		l.mixed.Store(true)
 	}
 }
 
@@ -87,7 +88,7 @@ func (l *link) identify() *witness {
 		return l.w
 	}
 	c := l.c
-	l.w = &witness{l: l, who: l.other(), done: make(chan struct{})}
+	l.w = &witness{l: l, who: l.other(), after: c.rare.after, done: make(chan struct{})}
 	l.asked.Store(true)
 	if g := c.rare.guard; g != nil && g.need.needs.CredentialsOnly() {
 		l.w.settle(&requirement.Facts{Credentials: l.w.who}, nil)
@@ -107,7 +108,7 @@ func (l *link) identify() *witness {
 func (w *witness) ask(a Attester) {
 	ctx, cancel := context.WithTimeout(context.Background(), attestPatience)
 	defer cancel()
-	p := Process{Credentials: w.who, Handle: w.handle(), held: w.challenge}
+	p := Process{Credentials: w.who, Handle: w.handle(), held: w.challenge, after: w.after}
 	label := w.label()
 	att, err := a.Attest(ctx, p)
 	if p.Handle >= 0 {
@@ -127,6 +128,13 @@ func (w *witness) ask(a Attester) {
 		w.settle(w.unknown("the other side's library does not answer challenges"), att)
 	default:
 		att.Facts, w.att = labelled(att.Facts, label), att
+		if att.whole && !w.replied && att.holds() {
+			// Nobody else can have written before: there is nothing to answer.
+			w.replied = true
+			if w.l.mixed.Load() || w.l.writer != w.who.PID {
+				w.wrong = manyWriters
+			}
+		}
 		if w.replied {
 			c.unlock()
 			w.answered(att)
@@ -221,8 +229,8 @@ func (l *link) answer(f *transport.Frame) {
 		w.wrong = "it answered another challenge"
 	case sent != l.received-size(f):
 		w.wrong = fmt.Sprintf("it wrote %d bytes, and %d came: somebody else wrote to the socket", sent, l.received-size(f))
-	case l.mixed || l.writer != w.who.PID && tellsWriters:
-		w.wrong = "more than one process wrote to the socket"
+	case l.mixed.Load() || l.writer != w.who.PID && tellsWriters:
+		w.wrong = manyWriters
 	}
 	w.replied = true
 	att := w.att
@@ -246,6 +254,8 @@ func (l *link) other() credentials.Credentials {
 	}
 	return p
 }
+
+const manyWriters = "more than one process wrote to the socket"
 
 // tellsWriters: the kernel says of every frame who wrote it.
 const tellsWriters = runtime.GOOS == "linux"
