@@ -170,9 +170,60 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// collectSpares lets the collector come by until so many rooms wait to be used again.
+func collectSpares(t *testing.T, size, want int) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; runtime.Gosched() {
+		runtime.GC()
+		spares.mu.Lock()
+		n := len(spares.rooms[size])
+		spares.mu.Unlock()
+		if n == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d rooms wait to be used again, want %d", n, want)
+		}
+	}
+}
+
+// spareForLong keeps spare rooms for as long as a slow machine may take for a test.
+func spareForLong(t *testing.T) {
+	set := func(d time.Duration) (was time.Duration) {
+		spares.mu.Lock()
+		defer spares.mu.Unlock()
+		was, spareFor = spareFor, d
+		return was
+	}
+	was := set(time.Hour)
+	t.Cleanup(func() { set(was) })
+}
+
+// A program that has set the collector a limit would pay for many large ones.
+func TestFewLargeRoomsWait(t *testing.T) {
+	spareForLong(t)
+	const n = 100 << 20
+	fd, err := CreateFrom(pattern(4096))
+	must(t, fd, err)
+	var rooms [2 * fewSpares]*Room
+	for i := range rooms {
+		rooms[i] = NewRoom(n)
+		if _, err := rooms[i].Lay(fd, ToRead); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clear(rooms[:])
+	collectSpares(t, roomSize(Pages(n)), fewSpares)
+	for range 5 {
+		runtime.GC()
+	}
+	collectSpares(t, roomSize(Pages(n)), fewSpares)
+}
+
 // A room whose mapping nobody can see is used for the next one of about its size,
 // however often the collector has been there, and is given up when none comes.
 func TestRoomsAreUsedAgain(t *testing.T) {
+	spareForLong(t)
 	const n = 40 << 20 // as no other test's
 	size := roomSize(Pages(n))
 	fd, err := CreateFrom(pattern(4096))
@@ -184,26 +235,12 @@ func TestRoomsAreUsedAgain(t *testing.T) {
 		}
 		return uintptr(unsafe.Pointer(&b[0]))
 	}
-	count := func() int {
-		spares.mu.Lock()
-		defer spares.mu.Unlock()
-		return len(spares.rooms[size])
-	}
-	collect := func(want int) {
-		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); count() != want; runtime.Gosched() {
-			if time.Now().After(deadline) {
-				t.Fatalf("%d rooms wait to be used again, want %d", count(), want)
-			}
-			runtime.GC()
-		}
-	}
 	first := made()
-	collect(1)
+	collectSpares(t, size, 1)
 	for range 5 {
 		runtime.GC()
 	}
-	collect(1)
+	collectSpares(t, size, 1)
 	again := uintptr(0)
 	for deadline := time.Now().Add(30 * time.Second); again == 0; runtime.Gosched() { // the collector has it at times
 		if p := takeSpare(size); p != nil {
@@ -219,5 +256,5 @@ func TestRoomsAreUsedAgain(t *testing.T) {
 	spares.mu.Lock()
 	spares.rooms[size][0].since = time.Time{}
 	spares.mu.Unlock()
-	collect(0)
+	collectSpares(t, size, 0)
 }

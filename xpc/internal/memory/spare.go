@@ -17,10 +17,15 @@ var spares struct {
 	rooms map[int][]*spare // by the rooms' size
 }
 
+// So many bytes of each size wait to be used again, and a few or many rooms: they
+// take no memory, but count for a limit that the program has set the collector.
 const (
-	mostSpares = 64 // of one size
-	spareFor   = 10 * time.Second
+	spareBytes            = 256 << 20
+	fewSpares, mostSpares = 4, 64
 )
+
+// spareFor is longer in tests; guarded by spares.mu.
+var spareFor = 10 * time.Second
 
 type spare struct {
 	first weak.Pointer[byte] // nil from a collection on until keep has run
@@ -48,7 +53,8 @@ func (s *spare) keep(first *byte) {
 		spares.rooms = map[int][]*spare{}
 	}
 	list := slices.DeleteFunc(spares.rooms[s.size], func(other *spare) bool { return other == s })
-	if len(list) < mostSpares && time.Since(s.since) < spareFor {
+	most := min(max(spareBytes/s.size, fewSpares), mostSpares)
+	if len(list) < most && time.Since(s.since) < spareFor {
 		s.first = weak.Make(first)
 		list = append(list, s)
 		runtime.SetFinalizer(first, s.keep)
