@@ -123,6 +123,9 @@ func (r *jsonReader) dict(n *node, depth int) error {
 		if !ok {
 			return nil // the closing brace
 		}
+		if strings.IndexByte(key, 0) >= 0 { // it would stand in every text about it
+			return syntaxAt(r.pos, "the key %q contains a NUL character", key)
+		}
 		m := member{key: key, pos: r.pos}
 		if tok, err = r.token(); err != nil {
 			return err
