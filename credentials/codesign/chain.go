@@ -241,7 +241,7 @@ func subject(name *pkix.Name) map[string][]string {
 	m := map[string][]string{}
 	for _, n := range name.Names {
 		if key := subjectNames[n.Type.String()]; key != "" {
-			if s, ok := n.Value.(string); ok {
+			if s, ok := n.Value.(string); ok && isText(s) {
 				m[key] = append(m[key], s)
 			}
 		}

@@ -64,6 +64,9 @@ func appendText(b []byte, s string) []byte {
 	return append(appendHead(b, cborText, uint64(len(s))), s...)
 }
 
+// isText: XPC's strings have no NUL character, and facts travel as such.
+func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
 // appendValue encodes v. The error names the path of what cannot be encoded.
 func appendValue(b []byte, v any, depth int) ([]byte, error) {
 	if depth > maxDepth {
@@ -71,8 +74,8 @@ func appendValue(b []byte, v any, depth int) ([]byte, error) {
 	}
 	switch v := v.(type) {
 	case string:
-		if !utf8.ValidString(v) {
-			return nil, fmt.Errorf("string %q is not UTF-8", v)
+		if !isText(v) {
+			return nil, fmt.Errorf("string %q is not UTF-8, or has a NUL character", v)
 		}
 		return appendText(b, v), nil
 	case int64:
@@ -115,8 +118,8 @@ func appendArray(b []byte, a []any, depth int) (_ []byte, err error) {
 func appendMap(b []byte, m map[string]any, depth int) (_ []byte, err error) {
 	b = appendHead(b, cborMap, uint64(len(m)))
 	for _, key := range slices.SortedFunc(maps.Keys(m), compareKeys) {
-		if !utf8.ValidString(key) {
-			return nil, fmt.Errorf("key %q is not UTF-8", key)
+		if !isText(key) {
+			return nil, fmt.Errorf("key %q is not UTF-8, or has a NUL character", key)
 		}
 		if b, err = appendValue(appendText(b, key), m[key], depth+1); err != nil {
 			return nil, fmt.Errorf("%s: %w", key, err)
