@@ -42,12 +42,22 @@ func trustRoot(t *testing.T) string {
 	e, err := signer.Sign(&codesign.Manifest{
 		Identifier: "com.example.test", Team: "EXAMPLE123", Created: time.Now().Truncate(time.Second),
 		Files:        []codesign.File{{Digest: digest, Size: info.Size(), Arch: runtime.GOARCH}},
-		Entitlements: map[string]any{"com.example.see": true},
+		Entitlements: map[string]any{"com.example.see": true, "com.example.deep": deepest()},
 	})
 	must(t, err)
 	_, err = codesign.StoreSignature(place.Store, e)
 	must(t, err)
 	return root
+}
+
+// deepest is an entitlement as deep as a manifest can have one: facts about it have to
+// fit into a message.
+func deepest() any {
+	var v any = int64(1)
+	for range 30 {
+		v = []any{v}
+	}
+	return v
 }
 
 // ownPidfd is a handle of this process, as a peer of itself.

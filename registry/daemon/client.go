@@ -11,11 +11,12 @@ import (
 )
 
 // limits of a connection to the registry. A job file is the largest request, a
-// list of thousands of jobs the largest answer.
+// list of thousands of jobs the largest answer, the entitlements of a program the
+// deepest and, with a value in nearly each byte of a manifest, the one of most values.
 var limits = xpc.Limits{
 	MaxMessageSize:    2 << 20,
-	MaxDepth:          8,
-	MaxElements:       1 << 16,
+	MaxDepth:          48,
+	MaxElements:       1 << 17,
 	MaxDescriptors:    4,
 	MaxPendingReplies: 16,
 	MaxQueuedBytes:    8 << 20,
