@@ -24,7 +24,7 @@ type call struct {
 
 // keepCalls is how many synchronous calls a connection keeps to be used again. They
 // are not pooled across connections: a waiter belongs where its channel was made.
-const keepCalls = 64
+const keepCalls = 255
 
 // asyncCalls are calls without a waiter.
 var asyncCalls = sync.Pool{New: func() any { return new(call) }}

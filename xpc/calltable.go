@@ -21,7 +21,7 @@ type callEntry struct {
 }
 
 // keepEntries is how many entries an empty table keeps room for.
-const keepEntries = 64
+const keepEntries = 1024
 
 // add puts in a call whose number is higher than any before.
 func (t *callTable) add(id lifecycle.ID, x *call) {
