@@ -33,10 +33,10 @@ race: ## Run the tests with the race detector
 soak: ## Kill services and the registry under load for SOAK (60s), besiege them in full figures; do FIGURES (1) of what is demanded of identities
 	SOAK=$(or $(SOAK),60s) go test ./integration -run '^Test(Soak|Row)' -count=1 -v -timeout 30m
 	SOAK=1 go test ./xpc -run '^TestRow' -count=1 -timeout 30m
-	XPC_SOAK_FIGURES=$(or $(FIGURES),1) go test ./credentials/... ./xpc ./integration -run '$(IDENTITIES)' -count=1 -timeout 24h
+	XPC_SOAK_FIGURES=$(or $(FIGURES),1) go test ./credentials/... ./xpc ./registry/daemon ./integration -run '$(IDENTITIES)' -count=1 -timeout 24h
 
 # What is demanded ten thousand and a million times, and a few times in every run of the tests.
-IDENTITIES := ^Test(Forging.*|VanishedPeers|HostileNames|EachMessageHasItsSender|KeysSayNothingOfTheSender|RandomRoundTrips|InvalidNeverPasses)$$
+IDENTITIES := ^Test(Forging.*|VanishedPeers|Hostile(Service)?Names|EachMessageHasItsSender|KeysSayNothingOfTheSender|RandomRoundTrips|InvalidNeverPasses)$$
 
 systemd: ## Start the units under a systemd of their own; as root, where systemd is installed
 	XPC_TEST_SYSTEMD=1 go test ./integration -run '^TestSystemd$$' -count=1 -v
