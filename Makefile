@@ -36,7 +36,7 @@ soak: ## Kill services and the registry under load for SOAK (60s), besiege them 
 	XPC_SOAK_FIGURES=$(or $(FIGURES),1) go test ./credentials/... ./xpc ./registry/daemon ./integration -run '$(IDENTITIES)' -count=1 -timeout 24h
 
 # What is demanded ten thousand and a million times, and a few times in every run of the tests.
-IDENTITIES := ^Test(Forging.*|VanishedPeers|Hostile(Service)?Names|EachMessageHasItsSender|KeysSayNothingOfTheSender|RandomRoundTrips|InvalidNeverPasses)$$
+IDENTITIES := ^Test(Forging.*|VanishedPeers|Hostile(Service)?Names|EachMessageHasItsSender|KeysSayNothingOfTheSender|InjectedFailures|RandomRoundTrips|InvalidNeverPasses)$$
 
 systemd: ## Start the units under a systemd of their own; as root, where systemd is installed
 	XPC_TEST_SYSTEMD=1 go test ./integration -run '^TestSystemd$$' -count=1 -v
