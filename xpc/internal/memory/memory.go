@@ -72,7 +72,9 @@ func CreateFrom(b []byte) (fd int, err error) {
 	if !Seals() {
 		return copyToFile(b)
 	}
-	fd, err = newMemory()
+	if fd = takeAhead(len(b)); fd < 0 {
+		fd, err = newMemory()
+	}
 	if err == nil {
 		err = writeAll(fd, b)
 	}

@@ -3,11 +3,69 @@ package memory
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// Who makes one large file after the other finds the memory of the next one fetched:
+// it is as good as any, of just the size that is needed, and given up if none comes.
+func TestMemoryIsFetchedAhead(t *testing.T) {
+	if !Seals() {
+		t.Skip("this system cannot seal")
+	}
+	waitFor := func(d time.Duration) {
+		ahead.Lock()
+		defer ahead.Unlock()
+		aheadFor = d
+	}
+	defer waitFor(aheadFor)
+	waitFor(time.Hour) // however slow the machine
+	next := func() *fetched {
+		ahead.Lock()
+		defer ahead.Unlock()
+		return ahead.next
+	}
+	whole := pattern(aheadFrom + 1<<20)
+	for i, n := range []int{len(whole), len(whole), len(whole) - pageSize - 1, aheadFrom} {
+		before := next()
+		fd, err := CreateFrom(whole[:n])
+		must(t, fd, err)
+		if (before != nil) != (i > 1) || before != nil && before.fd != fd {
+			t.Errorf("file %d: want that its memory was there, from the third one on", i)
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil || st.Size != int64(n) {
+			t.Errorf("file %d has %d bytes, want %d: %v", i, st.Size, n, err)
+		}
+		if ok, err := Check(fd, n, ToRead); !ok || err != nil {
+			t.Errorf("file %d cannot be mapped: %v", i, err)
+		}
+		end := make([]byte, 16)
+		if _, err := unix.Pread(fd, end, int64(n-len(end))); err != nil || string(end) != string(whole[n-len(end):n]) {
+			t.Errorf("file %d ends with %q: %v", i, end, err)
+		}
+	}
+	f := next()
+	if f == nil {
+		t.Fatal("nothing was fetched")
+	}
+	waitFor(0)
+	for deadline := time.Now().Add(30 * time.Second); next() != nil; runtime.Gosched() {
+		runtime.GC()
+		if time.Now().After(deadline) {
+			t.Fatal("what was fetched in vain is kept")
+		}
+	}
+	f.Lock()
+	defer f.Unlock()
+	if _, err := unix.FcntlInt(uintptr(f.fd), unix.F_GETFD, 0); err == nil {
+		t.Error("its descriptor is open")
+	}
+}
 
 // TestWhatASenderMayTry: each file of a hostile sender is refused or copied.
 func TestWhatASenderMayTry(t *testing.T) {

@@ -202,10 +202,10 @@ func spareForLong(t *testing.T) {
 // A program that has set the collector a limit would pay for many large ones.
 func TestFewLargeRoomsWait(t *testing.T) {
 	spareForLong(t)
-	const n = 100 << 20
+	const n = 65 << 20
 	fd, err := CreateFrom(pattern(4096))
 	must(t, fd, err)
-	var rooms [2 * fewSpares]*Room
+	var rooms [fewSpares + 1]*Room
 	for i := range rooms {
 		rooms[i] = NewRoom(n)
 		if _, err := rooms[i].Lay(fd, ToRead); err != nil {
