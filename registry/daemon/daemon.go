@@ -106,6 +106,8 @@ func Serve(ctx context.Context, o Options) error {
 	if err := d.do(func() error { return d.loadFirst(held) }); err != nil {
 		return fmt.Errorf("registry: %w", err)
 	}
+	// Only now: who has waited at the socket is not to be told that its name is unknown.
+	door.Activate()
 	d.log.Info("serving", "path", d.home.path)
 	if o.Ready != nil {
 		o.Ready()
@@ -165,7 +167,7 @@ func (d *daemon) do(f func() error) error {
 	return <-done
 }
 
-// open makes the daemon's door and lets clients in.
+// open makes the daemon's door, where clients wait until it is activated.
 func (d *daemon) open(held *handover.Held) (*xpc.Connection, error) {
 	var file *os.File
 	err := d.do(func() (err error) {
@@ -187,13 +189,13 @@ func (d *daemon) open(held *handover.Held) (*xpc.Connection, error) {
 			d.admit(peer)
 		}
 	})
-	door.Activate()
 	return door, nil
 }
 
 // close shuts the door, stops the jobs, and waits for the last event of every connection.
 func (d *daemon) close(door *xpc.Connection) {
 	door.Cancel()
+	door.Activate() // if it was not yet: else its end is never told
 	<-door.Done()
 	d.door.Close()
 	d.log.Info("stopping")
