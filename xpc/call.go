@@ -166,7 +166,7 @@ func (c *Connection) SendMessageWithReply(m *Dictionary, q *Queue, h Handler) {
 		c.cancelBecause(err)
 		c.mu.Lock()
 		x.outcome = lifecycle.Invalidated
-		c.answerAsync(x)
+		c.answer(x)
 		c.unlock()
 	}
 }
@@ -317,10 +317,15 @@ func (c *Connection) complete(id lifecycle.ID, o lifecycle.Outcome) {
 		x.waiter.Complete()
 		return
 	}
+	c.answer(x)
+}
+
+// answer sends the reply handler of a call that has ended to its queue; c.mu is held.
+func (c *Connection) answer(x *call) {
 	if x.q == nil {
 		x.q = c.queue
 	}
-	if o != lifecycle.Replied && x.q.concurrent && c.reader == nil { // it may be one of very many
+	if x.outcome != lifecycle.Replied && x.q.concurrent && c.reader == nil { // it may be one of very many
 		c.after.end(x)
 		return
 	}

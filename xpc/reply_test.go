@@ -338,6 +338,26 @@ func TestReplyHandlersQueue(t *testing.T) {
 	})
 }
 
+func TestReplyHandlersQueueWhenNothingIsSent(t *testing.T) {
+	each(t, func(t *testing.T, r *ring) {
+		target, release := NewQueue("target"), make(chan struct{})
+		r.c.SetTargetQueue(target)
+		r.c.SetLimits(Limits{MaxMessageSize: 1000})
+		r.open()
+		target.Async(func() { <-release })
+		r.c.SendMessageWithReply(big("x"), nil, func(o Object) { r.replies.add(fmt.Sprint("x=", o == Object(ErrConnectionInvalid))) })
+		settle()
+		if got := r.replies.take(); len(got) != 0 {
+			t.Errorf("R76: %v, beside another block of the serial target queue", got)
+		}
+		close(release)
+		settle()
+		if got := r.replies.take(); len(got) != 1 || got[0] != "x=true" {
+			t.Errorf("%v, want INVALID: the message is beyond a limit", got)
+		}
+	})
+}
+
 func TestReplyHandlerMustBeOne(t *testing.T) {
 	each(t, func(t *testing.T, r *ring) {
 		if text := misuseOf(func() { r.c.SendMessageWithReply(saying("x"), nil, nil) }); text == "" {
