@@ -39,6 +39,7 @@ type link struct {
 
 	// Guarded by c.mu.
 	started  bool // callers may read it themselves
+	said     bool // this side's HELLO was appended
 	greeted  bool // the other side's HELLO has come; written by Receive alone
 	paired   bool // this process made both ends: the socket says nothing of who is at the other
 	limits   hello
@@ -85,10 +86,25 @@ func (b replyBlock) runEntered() {
 	b.q.exit()
 }
 
-// append hands a frame to the socket; c.mu is held.
+// append hands a frame to the socket, the first one behind this side's HELLO; c.mu is held.
 func (l *link) append(f *transport.Frame) bool {
+	l.sayHello()
 	l.sent += size(f)
 	return l.conn.Append(f)
+}
+
+// sayHello is for the first frame: an accepting side may have something to say before
+// the other side has greeted. c.mu is held.
+func (l *link) sayHello() {
+	if l.said {
+		return
+	}
+	l.said = true
+	lim := l.c.limits
+	if l.dials {
+		lim = l.own
+	}
+	l.append(helloFrame(lim))
 }
 
 func (c *Connection) options() transport.Options {
@@ -194,7 +210,7 @@ func (c *Connection) dialed(e lifecycle.Epoch, conn *transport.Conn, lim *Limits
 		return l
 	}
 	c.link = l
-	l.append(helloFrame(lim))
+	l.sayHello()
 	c.after.flush = l
 	if l.heldBack = c.rare.guard != nil; !l.heldBack {
 		c.step(lifecycle.Event{Op: lifecycle.Dialed, Epoch: e})
@@ -385,9 +401,7 @@ func (l *link) hello(f *transport.Frame) {
 	if l.dials || l.paired {
 		c.peer = l.speaker(f)
 	}
-	if !l.dials {
-		l.append(helloFrame(c.limits))
-	}
+	l.sayHello()
 	asks := c.rare.guard != nil && !l.identify().settled
 	if !l.dials && !(asks && c.rare.attester == nil) { // else the challenge comes soon, in the same write
 		c.after.flush = l
