@@ -138,12 +138,7 @@ func TestAnswerBeforeItIsKnownWhoGaveIt(t *testing.T) {
 			g.listener.SetAttester(a)
 			setRequirement(t, g.listener, c.text)
 			g.activate()
-			conn, err := NewEndpoint(g.listener).dial(transport.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			r := &raw{conn, make(chan transport.Frame, 64)}
-			conn.Start(r)
+			r := g.dialRaw()
 			hello, body := helloFrame(&defaultLimits), bodyOf(saying("hello"))
 			r.send(frameHello, 0, 0, hello.Body)
 			r.send(frameMessage, flagWantsReply, 1, body)
@@ -170,7 +165,7 @@ func TestAnswerBeforeItIsKnownWhoGaveIt(t *testing.T) {
 			}
 			r.next(t, kind)
 			r.next(t, kind)
-			conn.Close()
+			r.conn.Close()
 		}
 	}
 }
@@ -257,12 +252,7 @@ func TestWhoWasHeldBeforeItConnectedIsNotChallenged(t *testing.T) {
 		g.listener.SetAttester(a)
 		setRequirement(t, g.listener, "always")
 		g.activate()
-		conn, err := NewEndpoint(g.listener).dial(transport.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &raw{conn, make(chan transport.Frame, 64)}
-		conn.Start(r)
+		r := g.dialRaw()
 		r.send(frameHello, 0, 0, helloFrame(&defaultLimits).Body)
 		r.send(frameMessage, flagWantsReply, 1, bodyOf(saying("hello")))
 		if c.mixed {
@@ -286,7 +276,7 @@ func TestWhoWasHeldBeforeItConnectedIsNotChallenged(t *testing.T) {
 		if got := g.seen.Load() == 1; got != c.fit {
 			t.Errorf("%s: handled %d messages", name, g.seen.Load())
 		}
-		conn.Close()
+		r.conn.Close()
 	}
 }
 

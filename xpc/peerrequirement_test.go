@@ -465,6 +465,18 @@ type raw struct {
 	frames chan transport.Frame
 }
 
+// dialRaw connects to the listener.
+func (g *guarded) dialRaw() *raw {
+	g.t.Helper()
+	conn, err := NewEndpoint(g.listener).dial(transport.Options{})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	r := &raw{conn, make(chan transport.Frame, 64)}
+	conn.Start(r)
+	return r
+}
+
 func (r *raw) Receive(f *transport.Frame, _ bool) transport.Outcome {
 	g := *f
 	g.Body = append([]byte(nil), f.Body...)
@@ -511,12 +523,7 @@ func TestQueuedThenAnswered(t *testing.T) {
 		g.listener.SetAttester(signedTool())
 		setRequirement(t, g.listener, "always")
 		g.activate()
-		conn, err := NewEndpoint(g.listener).dial(transport.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &raw{conn, make(chan transport.Frame, 64)}
-		conn.Start(r)
+		r := g.dialRaw()
 		r.send(frameHello, 0, 0, hello.Body)
 		r.send(frameMessage, flagWantsReply, 1, evil)
 		nonce, _, err := parseChallenge(r.next(t, frameChallenge))
@@ -538,7 +545,7 @@ func TestQueuedThenAnswered(t *testing.T) {
 		if got := g.seen.Load() == 1; got != c.fit {
 			t.Errorf("%s: handled %d messages", name, g.seen.Load())
 		}
-		conn.Close()
+		r.conn.Close()
 	}
 }
 
@@ -553,12 +560,7 @@ func TestOneCheckForARead(t *testing.T) {
 		g.listener.SetAttester(a)
 		setRequirement(t, g.listener, "always")
 		g.activate()
-		conn, err := NewEndpoint(g.listener).dial(transport.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &raw{conn, make(chan transport.Frame, 64)}
-		conn.Start(r)
+		r := g.dialRaw()
 		hello, body := helloFrame(&defaultLimits), bodyOf(saying("x"))
 		r.send(frameHello, 0, 0, hello.Body)
 		r.send(frameMessage, flagWantsReply, 1, body)
@@ -571,9 +573,9 @@ func TestOneCheckForARead(t *testing.T) {
 		before := a.checks.Load()
 		burst := func(id uint64) {
 			for n := range uint64(8) {
-				conn.Append(&transport.Frame{Kind: frameMessage, Flags: flagWantsReply, ID: id + n, Body: body})
+				r.conn.Append(&transport.Frame{Kind: frameMessage, Flags: flagWantsReply, ID: id + n, Body: body})
 			}
-			conn.Flush()
+			r.conn.Flush()
 		}
 		burst(2)
 		for range 8 {
@@ -590,7 +592,7 @@ func TestOneCheckForARead(t *testing.T) {
 		if n := g.seen.Load(); n != 9 {
 			t.Errorf("slow %v: %d messages were handled, want the 9 from before the change", slow, n)
 		}
-		conn.Close()
+		r.conn.Close()
 	}
 }
 
@@ -600,13 +602,8 @@ func TestALibraryThatAnswersNoChallenge(t *testing.T) {
 	g.listener.SetAttester(signedTool())
 	setRequirement(t, g.listener, "always")
 	g.activate()
-	conn, err := NewEndpoint(g.listener).dial(transport.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	r := &raw{conn, make(chan transport.Frame, 64)}
-	conn.Start(r)
+	r := g.dialRaw()
+	defer r.conn.Close()
 	d := NewDictionary()
 	d.SetUint64("version", protocolVersion)
 	r.send(frameHello, 0, 0, bodyOf(d))
@@ -622,16 +619,11 @@ func TestAPeerThatGoesBeforeItIsKnown(t *testing.T) {
 	g.listener.SetAttester(signedTool())
 	setRequirement(t, g.listener, "always")
 	g.activate()
-	conn, err := NewEndpoint(g.listener).dial(transport.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &raw{conn, make(chan transport.Frame, 64)}
-	conn.Start(r)
+	r := g.dialRaw()
 	r.send(frameHello, 0, 0, helloFrame(&defaultLimits).Body)
 	r.send(frameMessage, flagWantsReply, 1, bodyOf(saying("x")))
 	r.next(t, frameChallenge)
-	conn.Close()
+	r.conn.Close()
 	if err := g.call(); err != nil { // it is there after the other has gone
 		t.Error(err)
 	}
