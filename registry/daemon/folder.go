@@ -242,6 +242,9 @@ func (f *folder) listen() (*os.File, error) {
 		mode = 0o666
 	}
 	born := filepath.Join(f.names, "registry")
+	if info, err := os.Lstat(born); err == nil && info.Mode().Type() == fs.ModeSocket {
+		os.Remove(born) // of one that was killed before the rename, and whose lock was kept
+	}
 	file, err := listenAt(born, mode)
 	if err != nil {
 		return nil, err

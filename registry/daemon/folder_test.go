@@ -209,3 +209,17 @@ func TestALongPathIsNoProblemOnLinux(t *testing.T) {
 	}
 	l.Close()
 }
+
+// A daemon that is killed between the socket's birth and its rename leaves it behind; the
+// next one has the lock already, and so has not cleared the folder.
+func TestSocketOfOneThatWasKilledAtItsBirth(t *testing.T) {
+	f, err := claim(filepath.Join(shortDir(t), "r.sock"), -1)
+	must(t, err)
+	defer f.release()
+	left, err := listenAt(filepath.Join(f.names, "registry"), 0o600)
+	must(t, err)
+	left.Close()
+	file, err := f.listen()
+	must(t, err)
+	file.Close()
+}
