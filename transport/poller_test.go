@@ -108,3 +108,20 @@ func TestFileOfPollerIsPrivate(t *testing.T) {
 		t.Errorf("flags %x, %v: children must not inherit the poller", flags, err)
 	}
 }
+
+// TestPollerIsNotToldOfOnesOwnClose: shut down while others are inside, a socket would
+// have the poller woken for a connection that has ended.
+func TestPollerIsNotToldOfOnesOwnClose(t *testing.T) {
+	a, b := connectedSockets(t)
+	defer b.Close()
+	if !a.enter() {
+		t.Fatal("a new connection has ended")
+	}
+	defer a.release()
+	a.Close()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if a.m.(*socket).entry.added {
+		t.Error("the poller watches a socket that this side has closed")
+	}
+}

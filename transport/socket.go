@@ -102,7 +102,14 @@ func (s *socket) send(head, body []byte, files []*Descriptor, identify, wait boo
 func (s *socket) arm(in, out bool) { s.entry.arm(in, out) }
 func (s *socket) armEnd()          { s.entry.armEnd(s.conn.hangUp) }
 func (s *socket) startTicking()    { addToTicker(s.conn) }
-func (s *socket) shutdown()        { unix.Shutdown(s.fd, unix.SHUT_RDWR) }
+
+// shutdown of a connection that has ended is not for the poller to report.
+func (s *socket) shutdown() {
+	if s.conn.ended.Load() {
+		s.entry.remove()
+	}
+	unix.Shutdown(s.fd, unix.SHUT_RDWR)
+}
 
 func (s *socket) close() {
 	s.entry.remove()
