@@ -97,6 +97,16 @@ func (t *attestedProcesses) settle(key uint64, p *attestedProcess, att *Attestat
 	time.AfterFunc(attestedFor, func() { t.forget(key, p) })
 }
 
+// known says that nobody asks about it any more.
+func (p *attestedProcess) known() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // attestation is what one connection gets of it, or the error of finding out.
 func (t *attestedProcesses) attestation(ctx context.Context, p *attestedProcess, who credentials.Credentials) (*Attestation, error) {
 	select {

@@ -69,6 +69,54 @@ func TestAttestedProcesses(t *testing.T) {
 	}
 }
 
+// Of a process that is known nothing more is found out where its program must have written
+// all that came. Everything else takes the long way: another look, or a challenge.
+func TestRecall(t *testing.T) {
+	h, key := holdSelf(t)
+	if h.run == nil {
+		h.close()
+		t.Skip("this system cannot hold on to a program by its threads")
+	}
+	handle, err := credentials.ProcessPidfd(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.NewFile(uintptr(handle), "process").Close()
+	a := &registryAttester{}
+	p := Process{Credentials: credentials.Credentials{PID: os.Getpid(), UID: 1, GID: 2}, Handle: handle, after: time.Now().Add(time.Hour)}
+	no := func(why string, p Process) {
+		t.Helper()
+		if att := a.recall(p); att != nil {
+			t.Errorf("%s is recalled", why)
+			att.close()
+		}
+	}
+	no("a process that was never seen", p)
+	one := a.processes.add(key, h)
+	no("a process that is just asked about", p)
+	a.processes.settle(key, one, &Attestation{Facts: &requirement.Facts{Code: &requirement.Code{}}}, nil)
+	att := a.recall(p)
+	if att == nil || att.Facts.Credentials != p.Credentials || !att.whole {
+		t.Fatalf("%+v; want what is known, with the connection's own credentials", att)
+	}
+	att.close()
+	for why, change := range map[string]func(*Process){
+		"a socket of which it is not known since when it is connected":         func(p *Process) { p.after = time.Time{} },
+		"a socket that another program may have written to before it was held": func(p *Process) { p.after = one.since.Add(-1) },
+		"a process without a handle":                                           func(p *Process) { p.Handle = -1 },
+	} {
+		other := p
+		change(&other)
+		no(why, other)
+	}
+	if one.users != 2 {
+		t.Errorf("it has %d users after all, want the table and the connection that asked", one.users)
+	}
+	a.processes.forget(key, one)
+	no("a process whose time is over", p)
+	a.processes.release(one)
+}
+
 func TestAttestedProcessThatIsNot(t *testing.T) {
 	var table attestedProcesses
 	for name, settle := range map[string]func(uint64, *attestedProcess){

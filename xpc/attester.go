@@ -108,6 +108,28 @@ func (a *registryAttester) Attest(ctx context.Context, p Process) (*Attestation,
 	return att, err
 }
 
+// recall is what Attest would say at once, without a challenge: of a process that is known
+// and wrote all that came. nil: that is to be found out. It does not block.
+func (a *registryAttester) recall(p Process) *Attestation {
+	if p.after.IsZero() {
+		return nil
+	}
+	one := a.processes.find(credentials.ProcessKey(p.Handle))
+	switch {
+	case one == nil:
+		return nil
+	case !one.known() || one.hold.run == nil || !one.since.Before(p.after):
+		a.processes.release(one)
+		return nil
+	}
+	att, err := a.processes.attestation(context.Background(), one, p.Credentials)
+	if err != nil {
+		return nil
+	}
+	att.whole = true
+	return att
+}
+
 // ask asks the registries; pinned says that they need not hold on to the process.
 func (a *registryAttester) ask(ctx context.Context, p Process, pinned bool) (*Attestation, error) {
 	att, err := a.registries[0].attest(ctx, p, pinned)

@@ -407,9 +407,6 @@ func (l *link) hello(f *transport.Frame) {
 		c.after.flush = l
 	}
 	c.unlock()
-	if asks {
-		runtime.Gosched() // who asks runs here, now: to block at once would leave it to another thread
-	}
 }
 
 // speaker is who wrote the other side's HELLO, or where the kernel attaches nothing

@@ -28,6 +28,7 @@ type afterMore struct {
 	misuse  string
 	resume  *link
 	appears bool // the peer met its listener's requirement
+	ask     *witness
 
 	ended, endedLast *call // without a reply, whose handlers are to run beside each other
 }
@@ -146,6 +147,9 @@ func (c *Connection) followUp(a *afterMore) {
 	}
 	if a.resume != nil {
 		a.resume.conn.Resume()
+	}
+	if a.ask != nil {
+		a.ask.begin()
 	}
 	for _, l := range a.closing {
 		l.conn.Close()

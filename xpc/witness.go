@@ -6,10 +6,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/openxpc/openxpc/credentials"
 	"github.com/openxpc/openxpc/credentials/requirement"
@@ -94,25 +95,43 @@ func (l *link) identify() *witness {
 		l.w.settle(&requirement.Facts{Credentials: l.w.who}, nil)
 		return l.w
 	}
+	c.after.rarely().ask = l.w
+	return l.w
+}
+
+// begin finds out who it is: at once if that is known, which asks nobody but the kernel.
+func (w *witness) begin() {
+	c := w.l.c
+	c.mu.Lock()
 	a := c.rare.attester
+	c.mu.Unlock()
+	p := Process{Credentials: w.who, Handle: w.handle(), held: w.challenge, after: w.after}
 	if a == nil {
 		a = theAttester
+		if att := theAttester.recall(p); att != nil {
+			w.found(p, att, nil)
+			return
+		}
 	}
 	// Ends with the attester's answer, which has a time limit.
-	go l.w.ask(a)
-	return l.w
+	go w.ask(a, p)
+	runtime.Gosched() // it runs here, now: a reader that blocks at once would leave it to another thread
 }
 
 // ask finds out who it is and sends the challenge, if the attester tells that it holds on
 // to the process before it knows who it is.
-func (w *witness) ask(a Attester) {
+func (w *witness) ask(a Attester, p Process) {
 	ctx, cancel := context.WithTimeout(context.Background(), attestPatience)
 	defer cancel()
-	p := Process{Credentials: w.who, Handle: w.handle(), held: w.challenge, after: w.after}
-	label := w.label()
 	att, err := a.Attest(ctx, p)
+	w.found(p, att, err)
+}
+
+// found takes what the attester says of p, whose handle it closes.
+func (w *witness) found(p Process, att *Attestation, err error) {
+	label := w.label()
 	if p.Handle >= 0 {
-		os.NewFile(uintptr(p.Handle), "process").Close()
+		unix.Close(p.Handle)
 	}
 	c := w.l.c
 	c.mu.Lock()
@@ -128,12 +147,14 @@ func (w *witness) ask(a Attester) {
 		w.settle(w.unknown("the other side's library does not answer challenges"), att)
 	default:
 		att.Facts, w.att = labelled(att.Facts, label), att
-		if att.whole && !w.replied && att.holds() {
+		if now := w.l.reads.Load(); att.whole && !w.replied && att.holds() {
 			// Nobody else can have written before: there is nothing to answer.
 			w.replied = true
 			if w.l.mixed.Load() || w.l.writer != w.who.PID {
 				w.wrong = manyWriters
 			}
+			w.judge(att, now, nil)
+			break
 		}
 		if w.replied {
 			c.unlock()
@@ -266,6 +287,11 @@ func (w *witness) answered(att *Attestation) {
 	err := att.check()
 	w.l.c.mu.Lock()
 	defer w.l.c.unlock()
+	w.judge(att, now, err)
+}
+
+// judge settles it; err is of a check that came after so many reads. c.mu is held.
+func (w *witness) judge(att *Attestation, now uint64, err error) {
 	switch {
 	case w.wrong != "":
 		w.settle(w.unknown(w.wrong), att)
