@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -175,11 +176,21 @@ func (p *pin) execution() *Execution { return p.run }
 
 func (p *pin) key() uint64 { return processKey(p.pidfd) }
 
+// pidfsDevice is the number of that file system's device plus one, 0 before one of its
+// descriptors was seen.
+var pidfsDevice atomic.Uint64
+
 func processKey(pidfd int) uint64 {
-	var fs unix.Statfs_t
 	var st unix.Stat_t
-	if unsafe.Sizeof(uintptr(0)) < 8 || unix.Fstatfs(pidfd, &fs) != nil || fs.Type != pidfsMagic || unix.Fstat(pidfd, &st) != nil {
+	if unsafe.Sizeof(uintptr(0)) < 8 || unix.Fstat(pidfd, &st) != nil {
 		return 0
+	}
+	if device := uint64(st.Dev) + 1; pidfsDevice.Load() != device {
+		var fs unix.Statfs_t
+		if unix.Fstatfs(pidfd, &fs) != nil || fs.Type != pidfsMagic {
+			return 0
+		}
+		pidfsDevice.Store(device)
 	}
 	return st.Ino
 }
