@@ -170,7 +170,7 @@ func TestParseStatus(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	for _, text := range []string{"", "TracerPid:\t0\n", "Gid:\t1\t2\t3\t4\n", "TracerPid:\tx\nGid:\t1\t2\t3\t4\n", "TracerPid:\t0\nGid:\t1\t2\tx\t4\n", "TracerPid:\t0\nGid:\t1\t2\t3\n"} {
-		if s, err := parseStatus(text); err == nil {
+		if s, err := parseStatus("Name:\tx\n" + text); err == nil {
 			t.Errorf("%q: %+v; what is not understood is not known", text, s)
 		}
 	}

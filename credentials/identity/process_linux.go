@@ -26,13 +26,18 @@ func openAt(dir int, name string) (*os.File, error) {
 // maxProcFile bounds what is read of one file of /proc.
 const maxProcFile = 4 << 20
 
+// procBuffers are used again: almost every file of /proc has room in one.
+var procBuffers = sync.Pool{New: func() any { return new([4096]byte) }}
+
 func readAt(dir int, name string) (string, error) {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return "", err
 	}
 	defer unix.Close(fd)
-	b := make([]byte, 0, 4096)
+	buffer := procBuffers.Get().(*[4096]byte)
+	defer procBuffers.Put(buffer)
+	b := buffer[:0]
 	for {
 		n, err := unix.Read(fd, b[len(b):cap(b)])
 		if err == unix.EINTR {
@@ -126,32 +131,27 @@ func (i *Identifier) status(pin *credentials.Pin) (*status, error) {
 }
 
 func parseStatus(text string) (*status, error) {
+	tracer := statusLine(text, "TracerPid:")
+	gid := statusLine(text, "Gid:")
+	if len(tracer) != 1 || len(gid) != 4 {
+		return nil, errors.New("/proc tells no TracerPid or Gid")
+	}
 	s := &status{}
-	var tracer, gid bool
-	for line := range strings.Lines(text) {
-		name, value, _ := strings.Cut(line, ":")
-		fields := strings.Fields(value)
+	for n, to := range []*int{&s.tracer, &s.rgid, &s.egid, &s.sgid} {
 		var err error
-		switch {
-		case name == "TracerPid" && len(fields) == 1:
-			tracer = true
-			s.tracer, err = strconv.Atoi(fields[0])
-		case name == "Gid" && len(fields) == 4:
-			gid = true
-			for n, to := range []*int{&s.rgid, &s.egid, &s.sgid} {
-				if *to, err = strconv.Atoi(fields[n]); err != nil {
-					break
-				}
-			}
-		}
-		if err != nil {
+		if *to, err = strconv.Atoi(append(tracer, gid...)[n]); err != nil {
 			return nil, err
 		}
 	}
-	if !tracer || !gid {
-		return nil, errors.New("/proc tells no TracerPid or Gid")
-	}
 	return s, nil
+}
+
+// statusLine is what stands behind a label at the beginning of a line. The first line is
+// the program's name, in which the kernel escapes what would end it.
+func statusLine(text, label string) []string {
+	_, rest, _ := strings.Cut(text, "\n"+label)
+	line, _, _ := strings.Cut(rest, "\n")
+	return strings.Fields(line)
 }
 
 // surroundings fills in what no signature says; own and err are ownNamespace's. What

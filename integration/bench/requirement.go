@@ -49,7 +49,7 @@ const (
 	coldSize         = 1 << 20
 	coldPrograms     = 31
 	otherUser        = "65534"
-	// fresh is how long after it was written a program is not remembered.
+	// fresh is how long after they were written a program and its signature are not remembered.
 	fresh = 2500 * time.Millisecond
 )
 
@@ -134,7 +134,7 @@ func (c *contest) demandAll(d *demands) error {
 		return err
 	}
 	d.Image, d.Hashing = size, took.Seconds()
-	waitUntilOld(c.site.self)
+	time.Sleep(fresh)
 	clients, err := c.demandingClients(root)
 	if err != nil {
 		return err
@@ -177,13 +177,6 @@ func (c *contest) demandAll(d *demands) error {
 		d.Services[key] = demand{own[0].Median, own[1].Median, own[2].Median, own[3].Median, more[0], more[1], more[2], more[3]}
 	}
 	return nil
-}
-
-// waitUntilOld returns when the program is so old that its digest is remembered.
-func waitUntilOld(program string) {
-	if info, err := os.Stat(program); err == nil {
-		time.Sleep(fresh - time.Since(info.ModTime()))
-	}
 }
 
 // demandingClients starts a registry that has the services, and a client of each. Only
@@ -288,7 +281,7 @@ func (c *contest) demandKnown(d *demands) error {
 	if _, _, err := sign(root, signer, c.site.self); err != nil {
 		return err
 	}
-	waitUntilOld(c.site.self)
+	time.Sleep(fresh)
 	who := &identity.Identifier{Verifier: identity.Signatures(codesign.NewVerifier(codesign.System(root), nil)), Etc: filepath.Join(root, "etc")}
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
