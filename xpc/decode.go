@@ -91,11 +91,11 @@ func (dec *decoder) dictionary(d *Dictionary, n int) error {
 		}
 		d.entries = d.entries[:i+1]
 		e := &d.entries[i]
-		e.key = textOf(key)
-		d.indexLast()
 		if err := dec.value(&e.value, &d.kin); err != nil {
 			return err
 		}
+		e.set(textOf(key), e.value)
+		d.indexLast()
 	}
 	dec.c.Leave()
 	return nil

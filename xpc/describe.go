@@ -114,7 +114,7 @@ func (a *Array) describe(b *strings.Builder) {
 func (d *Dictionary) describe(b *strings.Builder) {
 	b.WriteString(" {")
 	for i := range d.entries {
-		b.WriteString(separator(i) + describeKey(d.entries[i].key) + " = ")
+		b.WriteString(separator(i) + describeKey(d.entries[i].key()) + " = ")
 		d.entries[i].describe(b)
 	}
 	b.WriteString(closing(len(d.entries)))

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unsafe"
 )
 
 // Dictionary maps keys to objects (xpc_dictionary_create), and is what every
@@ -29,10 +30,22 @@ type Dictionary struct {
 	in      *incoming // nil for a dictionary that did not come as a message
 }
 
+// entry is a key and its value, in 32 bytes.
 type entry struct {
-	key string
 	value
+	name unsafe.Pointer // the bytes of the key
 }
+
+// set takes the place of whatever the entry was. The key is no longer than maxKey.
+func (e *entry) set(key string, v value) {
+	e.value, e.name = v, unsafe.Pointer(unsafe.StringData(key))
+	e.named = uint32(len(key))
+}
+
+func (e *entry) key() string { return unsafe.String((*byte)(e.name), e.named) }
+
+// maxKey is far beyond what any message can carry.
+const maxKey = math.MaxInt32
 
 // fewEntries is how many are found faster by looking at each.
 const fewEntries = 12
@@ -100,7 +113,7 @@ func (d *Dictionary) All() iter.Seq2[string, Object] {
 		}
 		changes := d.changes
 		for i := range d.entries {
-			if !yield(d.entries[i].key, d.entries[i].hand()) {
+			if !yield(d.entries[i].key(), d.entries[i].hand()) {
 				return
 			}
 			if d.changes != changes {
@@ -127,10 +140,13 @@ func (d *Dictionary) put(key string, v value) {
 	if strings.IndexByte(key, 0) >= 0 {
 		misuse("key contains NUL: %.40q", key)
 	}
+	if len(key) > maxKey {
+		misuse("key of %d bytes, at most %d are possible", len(key), maxKey)
+	}
 	d.kin.adopt(&v)
 	d.changes++
 	if i := d.find(key); i >= 0 {
-		d.entries[i].value = v
+		d.entries[i].set(d.entries[i].key(), v)
 		return
 	}
 	d.add(key, v)
@@ -141,7 +157,8 @@ func (d *Dictionary) add(key string, v value) {
 	if d.entries == nil {
 		d.entries = make([]entry, 0, fewKeys)
 	}
-	d.entries = append(d.entries, entry{key, v})
+	d.entries = append(d.entries, entry{})
+	d.entries[len(d.entries)-1].set(key, v)
 	d.indexLast()
 }
 
@@ -153,7 +170,7 @@ func (d *Dictionary) indexLast() {
 	case d.slots == nil || 2*n > len(*d.slots):
 		d.reindex(2 * n)
 	default:
-		(*d.slots)[d.probe(d.entries[n-1].key)] = int32(n)
+		(*d.slots)[d.probe(d.entries[n-1].key())] = int32(n)
 	}
 }
 
@@ -166,7 +183,7 @@ func (d *Dictionary) find(key string) int {
 		return int((*d.slots)[d.probe(key)]) - 1
 	}
 	for i := range d.entries {
-		if d.entries[i].key == key {
+		if d.entries[i].key() == key {
 			return i
 		}
 	}
@@ -180,7 +197,7 @@ func (d *Dictionary) probe(key string) int {
 	slots := *d.slots
 	mask := len(slots) - 1
 	i := int(maphash.String(hashSeed, key)) & mask
-	for slots[i] != 0 && d.entries[slots[i]-1].key != key {
+	for slots[i] != 0 && d.entries[slots[i]-1].key() != key {
 		i = (i + 1) & mask
 	}
 	return i
@@ -200,7 +217,7 @@ func (d *Dictionary) reindex(n int) {
 	slots := make([]int32, size)
 	d.slots = &slots
 	for i := range d.entries {
-		slots[d.probe(d.entries[i].key)] = int32(i + 1)
+		slots[d.probe(d.entries[i].key())] = int32(i + 1)
 	}
 }
 
@@ -209,7 +226,7 @@ func (d *Dictionary) equal(o *Dictionary) bool {
 		return false
 	}
 	for i := range d.entries {
-		if !d.entries[i].equal(o.lookup(d.entries[i].key)) {
+		if !d.entries[i].equal(o.lookup(d.entries[i].key())) {
 			return false
 		}
 	}
@@ -221,17 +238,17 @@ func (d *Dictionary) hash() uint64 {
 	h := uint64(TypeDictionary) << 56
 	for i := range d.entries {
 		e := &d.entries[i]
-		h += (maphash.String(hashSeed, e.key) ^ e.hash()) * 0x9e3779b97f4a7c15
+		h += (maphash.String(hashSeed, e.key()) ^ e.hash()) * 0x9e3779b97f4a7c15
 	}
 	return h
 }
 
 func (d *Dictionary) copy() *Dictionary {
-	c := &Dictionary{entries: make([]entry, 0, len(d.entries))}
+	c := &Dictionary{entries: make([]entry, len(d.entries))}
 	for i := range d.entries {
 		v := d.entries[i].copy()
 		c.kin.adopt(&v)
-		c.entries = append(c.entries, entry{d.entries[i].key, v})
+		c.entries[i].set(d.entries[i].key(), v)
 	}
 	c.reindex(len(c.entries))
 	return c

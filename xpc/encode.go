@@ -75,12 +75,12 @@ func (e *encoder) dictionary(d *Dictionary, depth int) error {
 	e.b = wire.AppendMapHeader(e.b, d.Count())
 	for i := range d.Count() {
 		entry := &d.entries[i]
-		if err := e.room(len(entry.key)); err != nil {
+		if err := e.room(len(entry.key())); err != nil {
 			return err
 		}
-		e.b = wire.AppendString(e.b, entry.key)
+		e.b = wire.AppendString(e.b, entry.key())
 		if err := e.value(&entry.value, depth-1); err != nil {
-			return at(strconv.Quote(entry.key), err)
+			return at(strconv.Quote(entry.key()), err)
 		}
 	}
 	return nil

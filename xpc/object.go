@@ -69,6 +69,7 @@ func misuse(format string, args ...any) {
 type value struct {
 	kind  Type           // zero: absent
 	apart bool           // data in memory of its own
+	named uint32         // of an entry of a dictionary, the length of its key: there is room for it here
 	num   uint64         // bool, int64, uint64, double (bits), date; of string, data and UUID the number of bytes
 	ptr   unsafe.Pointer // these bytes, nil for none; or the object that kind says, for data apart a *Data
 }
@@ -353,7 +354,7 @@ func (v *value) equal(w *value) bool {
 	case TypeDouble:
 		return canonical(v.num) == canonical(w.num)
 	case TypeData:
-		return *v == *w || v.plainData() == w.plainData()
+		return v.ptr == w.ptr && v.num == w.num && v.apart == w.apart || v.plainData() == w.plainData()
 	case TypeString, TypeUUID:
 		return v.text() == w.text()
 	case TypeArray:
@@ -361,7 +362,7 @@ func (v *value) equal(w *value) bool {
 	case TypeDictionary:
 		return v.dictionary().equal(w.dictionary())
 	}
-	return *v == *w
+	return v.num == w.num && v.ptr == w.ptr
 }
 
 // canonical gives doubles that are equal the same bits.
@@ -399,7 +400,7 @@ func (v *value) hash() uint64 {
 	case TypeDictionary:
 		return v.dictionary().hash()
 	}
-	return maphash.Comparable(hashSeed, *v)
+	return maphash.Comparable(hashSeed, value{kind: v.kind, num: v.num, ptr: v.ptr})
 }
 
 // Copy makes a copy that shares nothing that can change (xpc_copy, R10): arrays
