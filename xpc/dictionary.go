@@ -52,7 +52,10 @@ const fewEntries = 12
 
 // fewKeys is how many most messages have at most: NewDictionary makes room for
 // them in the same allocation.
-const fewKeys = 4
+const fewKeys = 3
+
+// moreKeys is what there is room for when these are not enough.
+const moreKeys = 8
 
 // NewDictionary makes an empty dictionary.
 func NewDictionary() *Dictionary {
@@ -154,8 +157,11 @@ func (d *Dictionary) put(key string, v value) {
 
 // add appends an entry whose key is known to be new.
 func (d *Dictionary) add(key string, v value) {
-	if d.entries == nil {
+	switch n := len(d.entries); {
+	case d.entries == nil:
 		d.entries = make([]entry, 0, fewKeys)
+	case n == cap(d.entries) && n < moreKeys:
+		d.entries = append(make([]entry, 0, moreKeys), d.entries...)
 	}
 	d.entries = append(d.entries, entry{})
 	d.entries[len(d.entries)-1].set(key, v)

@@ -31,7 +31,7 @@ type link struct {
 	writer   int
 	mixed    atomic.Bool
 	asked    atomic.Bool              // w is not nil; set under c.mu
-	sender   *credentials.Credentials // of the last frame
+	sender   *credentials.Credentials // of the first frame; never changed once there is a message
 
 	// Reads of the socket that brought frames, which Receive alone counts, and up to which
 	// of them all was written before a check of who writes held.
@@ -435,20 +435,13 @@ func (l *link) refused(f *transport.Frame) {
 	c.unlock()
 }
 
-// shared gives who sent a frame in memory that all frames of the same sender share;
-// the reading role's.
-func (l *link) shared(sender credentials.Credentials) *credentials.Credentials {
-	if l.sender == nil || *l.sender != sender {
-		own := sender
-		l.sender = &own
-	}
-	return l.sender
-}
-
 // decode makes an object of a message's or a reply's frame.
 func (l *link) decode(f *transport.Frame) (m *receivedMessage, size int, err error) {
 	m = newReceived(l, f.ID, wire.EntriesHint(f.Body))
-	m.from.sender = l.shared(f.Sender)
+	if f.Sender != *l.sender {
+		sender := f.Sender
+		m.from.rarely().sender = &sender
+	}
 	fds, cost, err := decodeCounted(&m.Dictionary, ownedBody(f), f.Files, l.own)
 	if fds != nil {
 		m.from.rarely().fds = fds
@@ -462,7 +455,7 @@ func (l *link) message(f *transport.Frame, inline bool) transport.Outcome {
 		l.broken(err)
 		return 0
 	}
-	m.from.owes = f.Flags&flagWantsReply != 0
+	m.from.states.put(owes, f.Flags&flagWantsReply != 0)
 	var refusal error
 	if m.from.judged, refusal = l.sees(f.Sender); refusal != nil {
 		m.from.rarely().refusal = refusal

@@ -14,23 +14,46 @@ import (
 type incoming struct {
 	link   *link // that the message came on, or what a reply object answers
 	id     uint64
-	sender *credentials.Credentials // of a received message
-	judged bool                     // it is known whether the connection's requirement is met
+	reply  *Dictionary   // made while the handler runs; this and what follows are guarded by mu
+	rare   *incomingRare // &noRare until there is something; see rarely
+	mu     sync.Mutex
+	held   int32 // Retains without their Release
+	states incomingStates
 
-	owes     bool // this and what follows are guarded by mu. A reply is expected and no reply object was made
-	returned bool // the handler has returned
-	released bool
-	sending  bool // this reply was claimed by its sender and has not left yet
-	isReply  bool // this ties a reply object to its request
-	counts   bool // a transaction is open for it
-	retains  int32
-	mu       sync.Mutex
-	reply    *Dictionary   // made while the handler runs
-	rare     *incomingRare // &noRare until there is something; see rarely
+	isReply bool // this ties a reply object to its request; it and what follows never change
+	judged  bool // it is known whether the connection's requirement is met
+}
+
+// incomingStates are several in one byte: a message is to be small.
+type incomingStates uint8
+
+const (
+	owes     incomingStates = 1 << iota // a reply is expected and no reply object was made
+	returned                            // the handler has returned
+	released
+	sending // this reply was claimed by its sender and has not left yet
+	counts  // a transaction is open for it
+)
+
+func (s incomingStates) are(which incomingStates) bool { return s&which != 0 }
+
+// put makes them so or not.
+func (s *incomingStates) put(which incomingStates, so bool) {
+	if *s &^= which; so {
+		*s |= which
+	}
+}
+
+// take says whether they were so, and they are no longer.
+func (s *incomingStates) take(which incomingStates) (were bool) {
+	were = s.are(which)
+	s.put(which, false)
+	return were
 }
 
 // incomingRare is what few messages have: a message is to be small.
 type incomingRare struct {
+	sender  *credentials.Credentials // nil: the link's
 	fds     []*FD
 	refusal error // why the connection's requirement is not met, once judged
 	cleanup runtime.Cleanup
@@ -46,6 +69,16 @@ func (in *incoming) rarely() *incomingRare {
 	return in.rare
 }
 
+// sender is who wrote a received message.
+func (in *incoming) sender() credentials.Credentials {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.rare.sender != nil {
+		return *in.rare.sender
+	}
+	return *in.link.sender
+}
+
 // receivedMessage is one allocation for a dictionary and its origin.
 type receivedMessage struct {
 	Dictionary
@@ -55,10 +88,22 @@ type receivedMessage struct {
 // newReceived makes room for n entries, if they are few, in the same allocation.
 func newReceived(l *link, id uint64, n int) (m *receivedMessage) {
 	switch {
+	case n <= 1:
+		s := new(struct {
+			receivedMessage
+			room [1]entry
+		})
+		m, s.entries = &s.receivedMessage, s.room[:0]
 	case n <= 2:
 		s := new(struct {
 			receivedMessage
 			room [2]entry
+		})
+		m, s.entries = &s.receivedMessage, s.room[:0]
+	case n <= 3:
+		s := new(struct {
+			receivedMessage
+			room [3]entry
 		})
 		m, s.entries = &s.receivedMessage, s.room[:0]
 	case n <= 4:
@@ -91,7 +136,9 @@ type debt struct {
 	counts bool
 }
 
-func (in *incoming) debt() debt { return debt{in.link.c, in.link.epoch, in.id, in.owes, in.counts} }
+func (in *incoming) debt() debt {
+	return debt{in.link.c, in.link.epoch, in.id, in.states.are(owes), in.states.are(counts)}
+}
 
 func (d debt) settle() {
 	if d.owed {
@@ -116,14 +163,14 @@ func (d *Dictionary) CreateReply() *Dictionary {
 	in := d.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if !in.owes || in.released {
+	if !in.states.are(owes) || in.states.are(released) {
 		return nil
 	}
-	in.owes = false
+	in.states.put(owes, false)
 	reply := newReceived(in.link, in.id, fewKeys)
-	reply.from.isReply, reply.from.owes = true, true
-	if in.returned {
-		reply.from.counts, in.counts = in.counts, false
+	reply.from.isReply, reply.from.states = true, owes
+	if in.states.are(returned) {
+		reply.from.states.put(counts, in.states.take(counts))
 		in.rare.cleanup.Stop()
 		reply.from.watch(&reply.Dictionary)
 	} else {
@@ -147,10 +194,10 @@ func (d *Dictionary) RemoteConnection() *Connection {
 // received, and where the kernel does not say. [Connection.PID] and its
 // neighbours tell who connected (R162, R196).
 func (d *Dictionary) Sender() credentials.Credentials {
-	if d == nil || d.in == nil || d.in.isReply || d.in.sender.PID == 0 {
+	if d == nil || d.in == nil || d.in.isReply {
 		return credentials.Unknown()
 	}
-	return *d.in.sender
+	return d.in.sender()
 }
 
 // Retain keeps a received message beyond the return of its handler (xpc_retain,
@@ -161,10 +208,10 @@ func (d *Dictionary) Retain() *Dictionary {
 		return d
 	}
 	d.in.mu.Lock()
-	released := d.in.released
-	d.in.retains++
+	gone := d.in.states.are(released)
+	d.in.held++
 	d.in.mu.Unlock()
-	if released {
+	if gone {
 		misuse("Retain of a message that was released.")
 	}
 	return d
@@ -182,14 +229,14 @@ func (d *Dictionary) Release() {
 	}
 	in := d.in
 	in.mu.Lock()
-	if in.isReply && in.retains == 0 {
+	if in.isReply && in.held == 0 {
 		in.mu.Unlock()
 		in.giveUp()
 		return
 	}
-	in.retains--
-	over := in.retains < 0
-	last := in.retains == 0 && (in.returned || in.isReply)
+	in.held--
+	over := in.held < 0
+	last := in.held == 0 && (in.states.are(returned) || in.isReply)
 	in.mu.Unlock()
 	if over {
 		misuse("Over-release of object.")
@@ -203,14 +250,12 @@ func (d *Dictionary) Release() {
 func (d *Dictionary) handlerReturned() {
 	in := d.in
 	in.mu.Lock()
-	in.returned = true
-	reply, counts := in.reply, in.counts
+	in.states.put(returned, true)
+	reply := in.reply
 	in.reply = nil
-	if reply != nil {
-		in.counts = false // it is the reply's now
-	}
-	if in.retains > 0 {
-		if in.owes || in.counts {
+	open := reply != nil && in.states.take(counts) // it is the reply's now
+	if in.held > 0 {
+		if in.states.are(owes | counts) {
 			in.watch(d)
 		}
 		in.mu.Unlock()
@@ -218,22 +263,23 @@ func (d *Dictionary) handlerReturned() {
 		in.giveUpLocked()
 	}
 	if reply != nil {
-		reply.in.backstop(reply, counts)
+		reply.in.backstop(reply, open)
 	}
 }
 
 // backstop watches a reply that was made and not sent while the handler ran, and
 // ends the message's transaction unless the reply goes on with it.
-func (in *incoming) backstop(reply *Dictionary, counts bool) {
+func (in *incoming) backstop(reply *Dictionary, open bool) {
 	in.mu.Lock()
-	if in.owes || in.sending {
-		in.counts, counts = counts, false
+	if in.states.are(owes | sending) {
+		in.states.put(counts, open)
+		open = false
 	}
-	if in.owes {
+	if in.states.are(owes) {
 		in.watch(reply)
 	}
 	in.mu.Unlock()
-	if counts {
+	if open {
 		in.link.c.process.end()
 	}
 }
@@ -252,11 +298,12 @@ func (in *incoming) giveUp() {
 // giveUpLocked is giveUp with in.mu held; it releases it.
 func (in *incoming) giveUpLocked() {
 	left := in.debt()
-	in.owes, in.counts, in.released = false, false, true
+	in.states.put(owes|counts, false)
+	in.states.put(released, true)
 	fds := in.rare.fds
 	if in.rare != &noRare {
 		in.rare.cleanup.Stop()
-		in.rare = &noRare
+		in.rare.fds = nil
 	}
 	in.mu.Unlock()
 	for _, f := range fds {
@@ -273,8 +320,8 @@ func (in *incoming) takeReply(c *Connection) {
 		misuse("Attempt to send a message expecting a reply to a connection other than the one it belongs to.")
 	}
 	in.mu.Lock()
-	ok := in.owes
-	in.owes, in.sending = false, ok
+	ok := in.states.take(owes)
+	in.states.put(sending, ok)
 	in.rare.cleanup.Stop()
 	in.mu.Unlock()
 	if !ok {
@@ -285,10 +332,10 @@ func (in *incoming) takeReply(c *Connection) {
 // replySent ends the transaction of a reply that is on its way.
 func (in *incoming) replySent() {
 	in.mu.Lock()
-	counts := in.counts
-	in.sending, in.counts = false, false
+	open := in.states.take(counts)
+	in.states.put(sending, false)
 	in.mu.Unlock()
-	if counts {
+	if open {
 		in.link.c.process.end()
 	}
 }
@@ -296,8 +343,10 @@ func (in *incoming) replySent() {
 // deliver opens the transaction of a message that is about to be handled; false
 // if the process is to end and the message will not be.
 func (in *incoming) deliver() bool {
-	if in.counts = in.link.c.process.begin(); !in.counts {
+	if !in.link.c.process.begin() {
 		in.discardUnseen()
+		return false
 	}
-	return in.counts
+	in.states.put(counts, true)
+	return true
 }

@@ -174,13 +174,13 @@ func (p *PeerRequirement) MatchReceivedMessage(ctx context.Context, m *Dictionar
 		return errors.New("xpc: the dictionary is no message that was received")
 	}
 	in := m.in
-	c := in.link.c
+	c, sender := in.link.c, in.sender()
 	c.mu.Lock()
 	who := in.link.other()
-	if in.sender.PID != 0 && in.sender.PID != who.PID {
+	if sender.PID != 0 && sender.PID != who.PID {
 		c.mu.Unlock()
-		return p.judge(&requirement.Facts{Credentials: *in.sender,
-			Why: fmt.Sprintf("process %d wrote it, and process %d is the other side", in.sender.PID, who.PID)})
+		return p.judge(&requirement.Facts{Credentials: sender,
+			Why: fmt.Sprintf("process %d wrote it, and process %d is the other side", sender.PID, who.PID)})
 	}
 	if p.needs.CredentialsOnly() {
 		c.mu.Unlock()

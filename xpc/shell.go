@@ -435,7 +435,7 @@ func (c *Connection) dropEvent(id lifecycle.ID) {
 // sender learns of the end of the connection.
 func (in *incoming) discardUnseen() {
 	in.mu.Lock()
-	in.owes = false
+	in.states.put(owes, false)
 	in.mu.Unlock()
 	in.giveUp()
 }

@@ -76,7 +76,8 @@ func (l *link) speaks(f *transport.Frame) {
 	}
 	switch pid := f.Sender.PID; {
 	case first:
-		l.writer = pid
+		sender := f.Sender
+		l.writer, l.sender = pid, &sender
 	case pid != l.writer:
 		l.mixed.Store(true)
 	}
@@ -539,7 +540,7 @@ func (in *incoming) unfit() error {
 	case g == nil:
 		return nil
 	case !settled:
-		return g.need.judge(&requirement.Facts{Credentials: *in.sender, Why: "the connection ended before it was known"})
+		return g.need.judge(&requirement.Facts{Credentials: in.sender(), Why: "the connection ended before it was known"})
 	case err == nil && att != nil:
 		_, err = w.recheck(att, true)
 	}
@@ -568,8 +569,7 @@ func (c *Connection) admit(o Object) Object {
 func (in *incoming) refuse(why error) {
 	in.link.c.rareGuard().reject(why)
 	in.mu.Lock()
-	owed := in.owes
-	in.owes = false
+	owed := in.states.take(owes)
 	in.mu.Unlock()
 	if owed {
 		in.link.c.abandonFor(in.link.epoch, in.id, flagUnfit)
