@@ -257,6 +257,30 @@ func TestReadingAheadIsBounded(t *testing.T) {
 	})
 }
 
+// To stop reading for what is handled next would start another reader for nothing,
+// which took longer than the rest of a message that shares 1 GiB.
+func TestReadingAheadSparesWhatIsHandledAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, r *ring) {
+		r.c.SetLimits(Limits{MaxReceivedBytes: 1 << 10})
+		r.open()
+		l := r.link()
+		long := func() *transport.Frame {
+			return &transport.Frame{Kind: frameMessage, ID: r.p().nextID(), Body: bodyOf(big("x"))}
+		}
+		if out := l.Receive(long(), true); out != transport.Work {
+			t.Errorf("an idle connection's reader has %b to do, want only to run the handler (%b)", out, transport.Work)
+		}
+		if out := l.Receive(long(), false); out != transport.Pause {
+			t.Errorf("with another one to be read the reader has %b to do, want that it stops (%b)", out, transport.Pause)
+		}
+		l.Work()
+		settle()
+		if n := len(r.events.take()); n != 2 {
+			t.Errorf("%d of 2 messages were delivered, want both", n)
+		}
+	})
+}
+
 // The end passes a handler that is busy, a suspended connection and one that is
 // never activated, also when no more is read ahead: the socket must not stay.
 func TestReadingAheadStopsNoEnd(t *testing.T) {

@@ -492,9 +492,12 @@ func (l *link) message(f *transport.Frame, inline bool) transport.Outcome {
 // because their replies may be behind, and so may the answer to a challenge.
 func (l *link) pause() transport.Outcome {
 	c := l.c
-	limit := c.limits.MaxReceivedBytes
+	limit, ahead := c.limits.MaxReceivedBytes, c.unread
+	if l.work.deliver != nil && c.events.len() > 0 {
+		ahead -= c.events.first().size // whoever reads handles it before reading on
+	}
 	switch {
-	case c.unread <= limit && c.events.len() < c.limits.MaxReceivedMessages && l.unread == nil:
+	case ahead <= limit && c.events.len() < c.limits.MaxReceivedMessages && l.unread == nil:
 		return 0
 	case c.m.Pending() == 0 && !l.undecided():
 		c.paused = true
