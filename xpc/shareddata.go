@@ -110,12 +110,11 @@ func countRegion(r *region) {
 	regions.made.Add(-n)
 	regions.bytes.Add(-b)
 	if regions.collecting.CompareAndSwap(false, true) {
-		// Ends with the collection.
-		go func() {
-			time.Sleep(collectAfter)
+		// A goroutine that sleeps first would wake a thread, which that very message waits for.
+		time.AfterFunc(collectAfter, func() {
 			regions.collecting.Store(false)
 			runtime.GC()
-		}()
+		})
 	}
 }
 
