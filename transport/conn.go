@@ -40,13 +40,21 @@ type Receiver interface {
 	Receive(f *Frame, inline bool) Outcome
 	// Work runs what Receive left to run. The reading role may pass to another
 	// goroutine meanwhile, so Receive can be called while Work runs, and Work
-	// again if Receive answers so. It is called also when the connection has ended.
+	// again if Receive answers so. It is called also when the connection has ended,
+	// and once more, on a goroutine that may run user code, after Closed.
 	Work()
 	// Closed is called once, after the last frame, when the peer or an error
 	// ended the connection; not after Close. io.EOF is the ordinary end,
 	// io.ErrUnexpectedEOF one in the middle of a frame, a *ProtocolError the
-	// peer's fault. It must not block.
+	// peer's fault. It must not block, and may leave work as Receive does.
 	Closed(err error)
+}
+
+// Later is a Receiver that holds back what its Work could run after what it runs now.
+type Later interface {
+	// Late is called about a millisecond after a Work that Receive asked for has begun,
+	// whether or not it has returned. It must not block.
+	Late()
 }
 
 // Idler is a Receiver that holds more for a busy connection than an idle one needs.
@@ -156,10 +164,11 @@ func (c *Conn) end(held *uint32) bool {
 	return true
 }
 
-// fail ends the connection from the reading side.
-func (c *Conn) fail(term uint32, err error) {
+// fail ends the connection from the reading side and reports whether this call did
+// it: then there may be work.
+func (c *Conn) fail(term uint32, err error) bool {
 	if !c.end(&term) {
-		return
+		return false
 	}
 	if err == io.EOF && c.in.partial() {
 		err = io.ErrUnexpectedEOF
@@ -172,6 +181,7 @@ func (c *Conn) fail(term uint32, err error) {
 	c.in.drop()
 	c.release()
 	c.recv.Closed(err)
+	return true
 }
 
 func (c *Conn) retain() { c.users.Add(1) }
@@ -234,8 +244,9 @@ func (c *Conn) hangUp() { c.decide((*readRole).hangUp) }
 
 // tick is called by the ticker.
 func (c *Conn) tick() (keep bool) {
-	idle := false
+	idle, late := false, false
 	c.decide(func(r *readRole) (do next) {
+		late = r.began
 		do, keep = r.tick()
 		if !keep && r.holder == nobody && !r.closed && !c.in.holdsFrame() {
 			c.putAside()
@@ -245,6 +256,9 @@ func (c *Conn) tick() (keep bool) {
 	})
 	if idle {
 		c.idle()
+	}
+	if l, ok := c.recv.(Later); ok && late {
+		l.Late()
 	}
 	return keep
 }
@@ -265,8 +279,11 @@ func (c *Conn) Resume() {
 }
 
 func (c *Conn) readAlone(term uint32) {
-	defer c.release()
-	c.read(term, nil, nil)
+	_, ended := c.read(term, nil, nil)
+	c.release()
+	if ended {
+		c.recv.Work()
+	}
 }
 
 // Waiter is a caller that waits for one completion. It may be used again after
@@ -320,8 +337,11 @@ func (c *Conn) Wait(ctx context.Context, w *Waiter) error {
 	}
 	for {
 		if reads {
-			served := c.read(term, w, ctx)
+			served, ended := c.read(term, w, ctx)
 			c.release()
+			if ended {
+				go c.recv.Work() // ends with the work
+			}
 			if served {
 				return nil
 			}
@@ -381,8 +401,8 @@ func (c *Conn) quit(w *Waiter, err error) error {
 }
 
 // read holds the reading role until it is gone, nobody needs it, or w is
-// complete: then it says so. w is nil for a reader.
-func (c *Conn) read(term uint32, w *Waiter, ctx context.Context) (served bool) {
+// complete: then it says so. ended says that it told the end. w is nil for a reader.
+func (c *Conn) read(term uint32, w *Waiter, ctx context.Context) (served, ended bool) {
 	if c.in == nil {
 		c.in = newInbox()
 	}
@@ -390,19 +410,19 @@ func (c *Conn) read(term uint32, w *Waiter, ctx context.Context) (served bool) {
 		var seen traffic
 		done, err := c.deliver(term, w, &seen)
 		if done {
-			return w != nil && w.Completed()
+			return w != nil && w.Completed(), false
 		}
 		if err == nil {
 			if w != nil && w.Completed() { // by another reader, before the role came to us
 				c.leave(term)
-				return true
+				return true, false
 			}
 			c.uncork()
 			if seen.replies { // what their callers send next leaves with one write, and needs no other thread
 				runtime.Gosched()
 			}
 			if !c.mayBlock(term, ctx, seen.replies && !seen.others) {
-				return false
+				return false, false
 			}
 			err = c.in.fill(c.m)
 		}
@@ -410,10 +430,9 @@ func (c *Conn) read(term uint32, w *Waiter, ctx context.Context) (served bool) {
 		case nil:
 		case errAgain:
 			c.park(term, w)
-			return false
+			return false, false
 		default:
-			c.fail(term, err)
-			return false
+			return false, c.fail(term, err)
 		}
 	}
 }
@@ -434,13 +453,11 @@ func (c *Conn) deliver(term uint32, w *Waiter, seen *traffic) (done bool, err er
 		out := c.recv.Receive(f, w == nil)
 		seen.replies = seen.replies || out&Replied != 0
 		seen.others = seen.others || out&Replied == 0
-		if out&Pause != 0 && !c.pause(term, resumes) {
-			if out&Work != 0 {
-				c.recv.Work() // without the role
-			}
-			return true, nil
+		holds := out&Pause == 0 || c.pause(term, resumes)
+		if out&Work != 0 {
+			holds = c.work(term)
 		}
-		if out&Work != 0 && !c.work(term) {
+		if !holds {
 			return true, nil
 		}
 		if w != nil && w.Completed() {
@@ -454,7 +471,7 @@ func (c *Conn) deliver(term uint32, w *Waiter, seen *traffic) (done bool, err er
 // work runs the receiver's work and reports whether the role is still ours.
 func (c *Conn) work(term uint32) bool {
 	c.mu.Lock()
-	tick := c.role.startWork()
+	tick := c.role.startWork(term)
 	c.mu.Unlock()
 	if tick {
 		c.m.startTicking()

@@ -273,3 +273,33 @@ func ExampleIdler() {
 	fmt.Println("nothing comes: let go of the cache")
 	// Output: nothing comes: let go of the cache
 }
+
+// waiting works until somebody says that it takes long.
+type waiting struct {
+	greeter
+	late chan struct{}
+}
+
+func (w waiting) Receive(*transport.Frame, bool) transport.Outcome { return transport.Work }
+
+func (w waiting) Work() {
+	<-w.late
+	fmt.Println("what was to follow is for another goroutine")
+	w.conn.Append(&transport.Frame{Kind: 2})
+	w.conn.Flush()
+}
+
+func (w waiting) Late() { close(w.late) }
+
+func ExampleLater() {
+	near, far := transport.Pipe(transport.Options{}, transport.Options{})
+	defer near.Close()
+	defer far.Close()
+	far.Start(waiting{greeter{far}, make(chan struct{})})
+	c := &caller{waiter: transport.NewWaiter()}
+	near.Start(c)
+	near.Append(&transport.Frame{Kind: 1})
+	near.Flush()
+	near.Wait(context.Background(), c.waiter)
+	// Output: what was to follow is for another goroutine
+}

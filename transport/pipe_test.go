@@ -12,11 +12,16 @@ import (
 type sleeper struct {
 	conn   *Conn
 	closed chan error
+	left   int // frames; touched by the reading goroutine only
 }
 
-func (s *sleeper) Receive(f *Frame, inline bool) Outcome { return Work }
+func (s *sleeper) Receive(f *Frame, inline bool) Outcome { s.left++; return Work }
 func (s *sleeper) Closed(err error)                      { s.closed <- err }
 func (s *sleeper) Work() {
+	if s.left == 0 { // after the end
+		return
+	}
+	s.left--
 	time.Sleep(time.Hour)
 	s.conn.Append(&Frame{})
 	s.conn.Flush()

@@ -16,7 +16,8 @@ type readRole struct {
 	closed  bool // terminal
 	hungUp  bool // the peer sends no more: what is left is read, also by a receiver that had enough
 	ticking bool // the ticker looks at this connection
-	moved   bool // the role was taken or work began since the last tick
+	moved   bool // the role was taken or its holder's work began since the last tick
+	began   bool // work began since the last tick, of whoever
 	term    uint32
 	waiting int // callers in line for a reply, none of them reading
 }
@@ -74,9 +75,12 @@ func (r *readRole) join() (term uint32, reads bool) {
 // holds says whether term is the present one.
 func (r *readRole) holds(term uint32) bool { return r.term == term && r.holder != nobody && !r.closed }
 
-// startWork and endWork enclose the receiver's work.
-func (r *readRole) startWork() (tick bool) {
-	r.busy, r.moved = true, true
+// startWork and endWork enclose the receiver's work, also that of who has given the role up.
+func (r *readRole) startWork(term uint32) (tick bool) {
+	if r.holds(term) {
+		r.busy, r.moved = true, true
+	}
+	r.began = true
 	tick = !r.ticking
 	r.ticking = true
 	return tick
@@ -212,7 +216,7 @@ func (r *readRole) blind() bool { return r.paused && r.holder == nobody && !r.cl
 // a whole tick is armed. keep says whether to be ticked again.
 func (r *readRole) tick() (do next, keep bool) {
 	moved := r.moved
-	r.moved = false
+	r.moved, r.began = false, false
 	switch {
 	case r.closed, r.holder == nobody && (r.armed || r.paused):
 	case moved:

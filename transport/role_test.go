@@ -280,8 +280,11 @@ func (m *model) checkTicker() {
 	if n > 1 {
 		m.fail("the connection is in the ticker's list %d times", n)
 	}
-	if !m.role.closed && m.role.ticking != (n == 1) {
+	if m.role.ticking != (n == 1) {
 		m.fail("ticking is %v with %d places in the ticker's list", m.role.ticking, n)
+	}
+	if m.role.began && n == 0 {
+		m.fail("work runs, and the ticker will not say when it is late")
 	}
 }
 
@@ -540,7 +543,7 @@ func (m *model) pause(i int) {
 		t.at = deliver
 	case work:
 		m.carryOut(do, i)
-		t.at, t.current = working, false
+		m.startWork(i)
 	default:
 		m.carryOut(do, i)
 		m.end(i)
@@ -550,7 +553,7 @@ func (m *model) pause(i int) {
 func (m *model) startWork(i int) {
 	m.threads[i].at = working
 	m.ask(func(r *readRole) next {
-		if r.startWork() {
+		if r.startWork(m.term(i)) {
 			m.threads[i].at = toWork
 		}
 		return standDown

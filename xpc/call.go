@@ -325,7 +325,7 @@ func (c *Connection) answer(x *call) {
 	if x.q == nil {
 		x.q = c.queue
 	}
-	if x.outcome != lifecycle.Replied && x.q.concurrent && c.reader == nil { // it may be one of very many
+	if x.outcome != lifecycle.Replied && x.q.concurrent { // it may be one of very many
 		c.after.end(x)
 		return
 	}

@@ -62,6 +62,8 @@ var ownPID = os.Getpid()
 
 // work is what the reading goroutine may run itself.
 type work struct {
+	greets  *Queue // entered for a delivery of the listener's, which announces the connection
+	late    bool   // Late was called before that began
 	deliver *Queue // entered for a delivery of the connection
 	replies []replyBlock
 }
@@ -358,10 +360,13 @@ func (l *link) Closed(err error) {
 	if err != io.EOF && err != nil {
 		cause = err
 	}
-	l.lost(cause)
+	l.lostBy(cause, l)
 }
 
-func (l *link) lost(cause error) {
+func (l *link) lost(cause error) { l.lostBy(cause, nil) }
+
+// lostBy is told whose reader will do what work is left, nil if nobody does.
+func (l *link) lostBy(cause error, reader *link) {
 	c := l.c
 	c.mu.Lock()
 	if c.rare.unloaded != nil {
@@ -374,7 +379,9 @@ func (l *link) lost(cause error) {
 		l.giveBack(cause)
 		return
 	}
+	c.reader = reader
 	c.step(lifecycle.Event{Op: lifecycle.Lost, Epoch: l.epoch})
+	c.reader = nil
 	c.unlock()
 }
 
@@ -480,10 +487,17 @@ func (l *link) message(f *transport.Frame, inline bool) transport.Outcome {
 		c.announced = true
 	}
 	c.unlock()
-	if tell {
-		c.home.announce(c)
-		runtime.Gosched() // the handlers run here, now: to block at once would leave them to another thread
+	if !tell {
+		return out
 	}
+	var reader *link
+	if inline {
+		reader = l
+	}
+	if c.home.announce(c, reader) {
+		return out | transport.Work
+	}
+	runtime.Gosched() // the handlers run here, now: to block at once would leave them to another thread
 	return out
 }
 
@@ -590,12 +604,36 @@ func (l *link) Idle() {
 	}
 }
 
+// Late gives to others what was to run after the listener's handler: that may wait for it.
+func (l *link) Late() {
+	c := l.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reader = nil
+	l.work.late = l.work.greets != nil
+	if l.work.deliver != nil || len(l.work.replies) > 0 {
+		// Ends with the blocks.
+		go l.Work()
+	}
+}
+
 // Work runs what Receive left for the reading goroutine. There is more than one
 // block if another reader came before this one got here; each may wait for what
 // another does, so only one runs here.
 func (l *link) Work() {
 	c := l.c
 	c.mu.Lock()
+	if q := l.work.greets; q != nil {
+		l.work.greets = nil
+		if !l.work.late {
+			c.reader = l // which handles the first message, too, unless the listener's handler takes long
+		}
+		c.mu.Unlock()
+		c.home.conn.deliver()
+		q.exit()
+		c.mu.Lock()
+		c.reader = nil
+	}
 	w := l.work
 	l.work = work{}
 	for len(w.replies) > 1 || len(w.replies) > 0 && w.deliver != nil {

@@ -288,10 +288,10 @@ func newAccepted(home *listener, q *Queue) *Connection {
 }
 
 // announce tells the program of a peer whose first message has come, unless the
-// process takes no more.
-func (l *listener) announce(p *Connection) {
+// process takes no more. It reports whether that is left to the reader, which may be nil.
+func (l *listener) announce(p *Connection, reader *link) bool {
 	if p.process.isEnding() {
-		return
+		return false
 	}
 	if l.source.owned() {
 		l.mu.Lock()
@@ -304,8 +304,11 @@ func (l *listener) announce(p *Connection) {
 	c.mu.Lock()
 	id := c.newID()
 	c.events.push(event{id: id, obj: p})
+	c.reader = reader
 	c.step(lifecycle.Event{Op: lifecycle.Arrived, ID: id})
+	c.reader = nil
 	c.unlock()
+	return reader != nil && reader.work.greets != nil
 }
 
 func (l *listener) forget(p *Connection) {

@@ -158,7 +158,7 @@ func (c *Connection) followUp(a *afterMore) {
 		p.Cancel()
 	}
 	if a.appears {
-		c.home.announce(c)
+		c.home.announce(c, nil)
 	}
 }
 
@@ -290,8 +290,12 @@ func (c *Connection) schedule() {
 		return
 	}
 	c.on = c.queue
-	if c.reader != nil && c.queue.enter() {
-		c.reader.work.deliver = c.queue
+	if l := c.reader; l != nil && c.queue.enter() {
+		if l.c == c {
+			l.work.deliver = c.queue
+		} else {
+			l.work.greets = c.queue // nobody else knows that connection yet
+		}
 		return
 	}
 	c.queue.Async(c.deliver)
