@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -74,8 +73,8 @@ type Conn struct {
 
 	mu   sync.Mutex // guards role, line and ends; never held across I/O
 	role readRole
-	ends bool      // armEnd was called
-	line []*Waiter // the role's callers in waiting, first come first served
+	ends bool // armEnd was called
+	line line // the role's callers in waiting, first come first served
 
 	in *inbox // the holder of the reading role's; nil at rest with nothing unfinished
 	w  outbox
@@ -156,11 +155,10 @@ func (c *Conn) end(held *uint32) bool {
 	}
 	c.role.close()
 	c.ended.Store(true)
-	line := append([]*Waiter(nil), c.line...)
-	c.mu.Unlock()
-	for _, w := range line {
+	for w := c.line.first; w != nil; w = w.behind {
 		w.signal()
 	}
+	c.mu.Unlock()
 	return true
 }
 
@@ -200,8 +198,8 @@ func (c *Conn) decide(ask func(*readRole) next) bool {
 	do := ask(&c.role)
 	var lead *Waiter
 	if do == handToNext {
-		lead = c.line[0]
-		c.line = slices.Delete(c.line, 0, 1)
+		lead = c.line.first
+		c.line.remove(lead)
 		lead.leads, lead.term = true, c.role.term
 	}
 	if do == startOne || do == handToNext {
@@ -289,10 +287,46 @@ func (c *Conn) readAlone(term uint32) {
 // Waiter is a caller that waits for one completion. It may be used again after
 // Reset. The zero value is not usable: NewWaiter.
 type Waiter struct {
-	done  atomic.Bool
-	wake  chan struct{}
-	leads bool // guarded by Conn.mu: the reading role was handed to this waiter
-	term  uint32
+	done atomic.Bool
+	wake chan struct{}
+
+	// Guarded by Conn.mu.
+	leads         bool // the reading role was handed to this waiter
+	waits         bool // it stands in line
+	term          uint32
+	ahead, behind *Waiter
+}
+
+// line is a queue that anybody in it may leave at once, however long it is.
+type line struct{ first, last *Waiter }
+
+func (l *line) add(w *Waiter) {
+	w.waits, w.ahead = true, l.last
+	if l.last == nil {
+		l.first = w
+	} else {
+		l.last.behind = w
+	}
+	l.last = w
+}
+
+// remove reports whether w stood in line.
+func (l *line) remove(w *Waiter) bool {
+	if !w.waits {
+		return false
+	}
+	if w.ahead == nil {
+		l.first = w.behind
+	} else {
+		w.ahead.behind = w.behind
+	}
+	if w.behind == nil {
+		l.last = w.ahead
+	} else {
+		w.behind.ahead = w.ahead
+	}
+	w.waits, w.ahead, w.behind = false, nil, nil
+	return true
 }
 
 // NewWaiter returns a Waiter that is not complete.
@@ -326,6 +360,21 @@ func (w *Waiter) signal() {
 	}
 }
 
+// sleep returns true when w was signalled, and false when ctx ended.
+func (w *Waiter) sleep(ctx context.Context) bool {
+	over := ctx.Done()
+	if over == nil { // cheaper than a select
+		<-w.wake
+		return true
+	}
+	select {
+	case <-w.wake:
+		return true
+	case <-over:
+		return false
+	}
+}
+
 // Wait returns nil when w is complete, ctx's error when that comes first, and
 // ErrClosed when the connection ended (w may be completed later by others).
 // While it waits it reads, if nobody else does: the Receiver is then called on
@@ -352,9 +401,7 @@ func (c *Conn) Wait(ctx context.Context, w *Waiter) error {
 		if c.ended.Load() {
 			return c.quit(w, ErrClosed)
 		}
-		select {
-		case <-w.wake:
-		case <-ctx.Done():
+		if !w.sleep(ctx) {
 			return c.quit(w, ctx.Err())
 		}
 		c.mu.Lock()
@@ -375,7 +422,7 @@ func (c *Conn) join(w *Waiter) (term uint32, reads bool, err error) {
 	if reads {
 		c.retain()
 	} else {
-		c.line = append(c.line, w)
+		c.line.add(w)
 	}
 	return term, reads, nil
 }
@@ -385,8 +432,7 @@ func (c *Conn) quit(w *Waiter, err error) error {
 	c.mu.Lock()
 	led, term := w.leads, w.term
 	w.leads = false
-	if i := slices.Index(c.line, w); i >= 0 {
-		c.line = slices.Delete(c.line, i, i+1)
+	if c.line.remove(w) {
 		c.role.quit()
 	}
 	c.mu.Unlock()
@@ -535,7 +581,7 @@ func (c *Conn) park(term uint32, w *Waiter) {
 	c.putAside()
 	c.decide(func(r *readRole) next {
 		if w != nil && r.holds(term) {
-			c.line = append(c.line, w)
+			c.line.add(w)
 		}
 		return r.wouldBlock(term)
 	})
