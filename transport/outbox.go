@@ -51,13 +51,16 @@ type outbox struct {
 	frames atomic.Int64 // appended and not yet written
 	taken  atomic.Int64 // bytes that the medium took
 
+	// Changed under mu alone. Whoever makes them something else again writes what was
+	// appended until then.
+	writer atomic.Uint32
+	corked atomic.Bool
+
 	mu       sync.Mutex // guards the rest; never held across I/O or a close
 	segs     []segment
 	spare    []segment
-	appended uint64 // frames
-	written  uint64 // frames written or dropped
-	writer   writer
-	corked   bool
+	appended uint64        // frames
+	written  uint64        // frames written or dropped
 	closed   bool          // nothing is appended any more
 	farewell bool          // whoever writes shuts the medium down at the end
 	cause    error         // why writing failed, unless the peer is simply gone
@@ -70,10 +73,9 @@ type outbox struct {
 	look   time.Duration // until it is asked again
 }
 
-type writer uint8
-
+// What the outbox's writer can be.
 const (
-	nobodyWrites writer = iota
+	nobodyWrites uint32 = iota
 	someoneWrites
 	waitsForRoom // the poller will start a goroutine
 )
@@ -150,17 +152,23 @@ func (s *segment) recycle() {
 	*s = segment{}
 }
 
+// left says that what was appended is left to others to write.
+func (w *outbox) left() bool { return w.writer.Load() != nobodyWrites || w.corked.Load() }
+
 // Flush writes what has been appended. It never blocks: what the peer has no room
 // for is written when there is room. If another goroutine is writing, that one
 // writes it all.
 func (c *Conn) Flush() {
 	w := &c.w
+	if w.left() {
+		return
+	}
 	w.mu.Lock()
-	if w.writer != nobodyWrites || w.corked || w.closed || len(w.segs) == 0 {
+	if w.left() || w.closed || len(w.segs) == 0 {
 		w.mu.Unlock()
 		return
 	}
-	w.writer = someoneWrites
+	w.writer.Store(someoneWrites)
 	c.retain()
 	batch := w.takeLocked()
 	w.mu.Unlock()
@@ -175,12 +183,15 @@ var began = time.Now()
 // that can run have had their turn.
 func (c *Conn) FlushSoon() {
 	w := &c.w
+	if w.left() {
+		return
+	}
 	w.mu.Lock()
-	if w.writer != nobodyWrites || w.corked || w.closed || len(w.segs) == 0 {
+	if w.left() || w.closed || len(w.segs) == 0 {
 		w.mu.Unlock()
 		return
 	}
-	w.writer = someoneWrites
+	w.writer.Store(someoneWrites)
 	c.retain()
 	now := time.Since(began)
 	if now-w.wrote < burst {
@@ -264,7 +275,7 @@ func (w *outbox) callMarks() {
 func (w *outbox) cork(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.corked = on
+	w.corked.Store(on)
 }
 
 // write is run by whoever became the writer: a sender, who never waits, or a
@@ -393,14 +404,16 @@ func (w *outbox) settle(batch []segment, left, sent int, err error, own bool) (m
 	switch {
 	case do == writeWaiting:
 	case waits:
-		w.writer, do = waitsForRoom, awaitRoom
+		do = awaitRoom
+		w.writer.Store(waitsForRoom)
 		if err == errUnread {
 			do = awaitReader
 		}
 	case len(w.segs) > 0:
 		more, do = w.takeLocked(), writeMore
 	default:
-		w.writer, do = nobodyWrites, finished
+		do = finished
+		w.writer.Store(nobodyWrites)
 		if w.farewell {
 			do = sayFarewell
 		}
@@ -449,11 +462,11 @@ func (w *outbox) failure() error {
 // writable: the poller found room.
 func (w *outbox) writable() {
 	w.mu.Lock()
-	if w.writer != waitsForRoom || w.closed {
+	if w.writer.Load() != waitsForRoom || w.closed {
 		w.mu.Unlock()
 		return
 	}
-	w.writer = someoneWrites
+	w.writer.Store(someoneWrites)
 	w.conn.retain()
 	batch := w.takeLocked()
 	w.mu.Unlock()
@@ -467,7 +480,7 @@ func (w *outbox) writable() {
 func (w *outbox) end() (over bool) {
 	w.mu.Lock()
 	w.closed = true
-	if w.writer == someoneWrites {
+	if w.writer.Load() == someoneWrites {
 		w.farewell = true
 		w.mu.Unlock()
 		return false
