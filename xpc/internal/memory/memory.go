@@ -73,7 +73,9 @@ func CreateFrom(b []byte) (fd int, err error) {
 		return copyToFile(b)
 	}
 	if fd = takeAhead(len(b)); fd < 0 {
-		fd, err = newMemory()
+		if fd, err = newMemory(); err == nil {
+			fetchHuge(fd, len(b))
+		}
 	}
 	if err == nil {
 		err = writeAll(fd, b)

@@ -1,12 +1,15 @@
 package memory
 
 import (
+	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,6 +68,55 @@ func TestMemoryIsFetchedAhead(t *testing.T) {
 	if _, err := unix.FcntlInt(uintptr(f.fd), unix.F_GETFD, 0); err == nil {
 		t.Error("its descriptor is open")
 	}
+}
+
+// Long files lie in huge pages where there are any, and are as long as they should be.
+func TestLongFilesLieInHugePages(t *testing.T) {
+	if !Seals() {
+		t.Skip("this process makes files")
+	}
+	const n = hugeFrom + hugePage/2
+	whole := pattern(n)
+	bare, err := newMemory()
+	must(t, bare, err)
+	fetchHuge(bare, n)
+	made, err := Create(n, ToRead)
+	must(t, made, err)
+	copied, err := CreateFrom(whole)
+	must(t, copied, err)
+	for name, fd := range map[string]int{"made": made, "copied": copied} {
+		if ok, err := Check(fd, n, ToShare); err != nil || ok != (fd == copied) {
+			t.Errorf("%s: it can be mapped: %v, %v", name, ok, err)
+		}
+		if hugeMapped(t, bare) > 0 && hugeMapped(t, fd) == 0 {
+			t.Errorf("%s: it has no huge page, although there are some", name)
+		}
+	}
+	if b, err := Read(copied, n); err != nil || !bytes.Equal(b, whole) {
+		t.Errorf("what was copied is something else: %v", err)
+	}
+}
+
+// hugeMapped is how many kB of a file's start are mapped by huge pages.
+func hugeMapped(t *testing.T, fd int) (kb int) {
+	room, err := unix.MmapPtr(-1, 0, nil, 2*hugePage, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.MunmapPtr(room, 2*hugePage)
+	aligned := unsafe.Add(room, -uintptr(room)%hugePage)
+	if _, err := unix.MmapPtr(fd, 0, aligned, hugePage, unix.PROT_READ, unix.MAP_SHARED|unix.MAP_FIXED); err != nil {
+		t.Fatal(err)
+	}
+	runtime.KeepAlive(*(*byte)(aligned))
+	maps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Skip(err)
+	}
+	_, mine, _ := strings.Cut(string(maps), fmt.Sprintf("\n%x-", uintptr(aligned)))
+	_, mine, _ = strings.Cut(mine, "ShmemPmdMapped:")
+	fmt.Sscan(mine, &kb)
+	return kb
 }
 
 // TestWhatASenderMayTry: each file of a hostile sender is refused or copied.
