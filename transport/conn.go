@@ -464,10 +464,12 @@ func (c *Conn) read(term uint32, w *Waiter, ctx context.Context) (served, ended 
 				return true, false
 			}
 			c.uncork()
-			if seen.replies { // what their callers send next leaves with one write, and needs no other thread
+			if seen.replies > 0 { // what their callers send next needs no other thread
+				c.cork(seen.replies >= manyReplies) // and leaves with one write
 				runtime.Gosched()
+				c.uncork()
 			}
-			if !c.mayBlock(term, ctx, seen.replies && !seen.others) {
+			if !c.mayBlock(term, ctx, seen.replies > 0 && !seen.others) {
 				return false, false
 			}
 			err = c.in.fill(c.m)
@@ -484,7 +486,14 @@ func (c *Conn) read(term uint32, w *Waiter, ctx context.Context) (served, ended 
 }
 
 // traffic is what was delivered since the reader last blocked.
-type traffic struct{ replies, others bool }
+type traffic struct {
+	replies int
+	others  bool
+}
+
+// manyReplies: to so many callers at once a reply has come that the first of them to
+// send more is in less haste than it is worth a system call.
+const manyReplies = 4
 
 // deliver hands over every whole frame in the buffer. done says that the role is given up.
 func (c *Conn) deliver(term uint32, w *Waiter, seen *traffic) (done bool, err error) {
@@ -497,7 +506,9 @@ func (c *Conn) deliver(term uint32, w *Waiter, seen *traffic) (done bool, err er
 		c.cork(c.in.holdsFrame())
 		resumes := c.resumes.Load()
 		out := c.recv.Receive(f, w == nil)
-		seen.replies = seen.replies || out&Replied != 0
+		if out&Replied != 0 {
+			seen.replies++
+		}
 		seen.others = seen.others || out&Replied == 0
 		holds := out&Pause == 0 || c.pause(term, resumes)
 		if out&Work != 0 {
