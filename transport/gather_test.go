@@ -33,7 +33,7 @@ func (a askers) Closed(error) {}
 func TestWhatFollowsManyRepliesLeavesTogether(t *testing.T) {
 	// With one processor the callers run while their reader lets them.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	const callers = 16
+	const callers, rounds = 16, 10
 	c, far := RawPipe(Options{})
 	m := &counted{medium: c.m}
 	c.m = m
@@ -47,7 +47,7 @@ func TestWhatFollowsManyRepliesLeavesTogether(t *testing.T) {
 	for i := range who {
 		go func() {
 			var err error
-			for range 2 {
+			for range rounds {
 				who[i].Reset()
 				c.Append(&Frame{ID: uint64(i)})
 				c.Flush()
@@ -59,12 +59,13 @@ func TestWhatFollowsManyRepliesLeavesTogether(t *testing.T) {
 		}()
 	}
 	round := make([]byte, callers*HeaderSize) // the frames come back as they are: replies
-	var before int32
-	for range 2 {
-		before = m.sends.Load()
+	fewest, last := int32(callers), int32(0)
+	for range rounds {
 		if _, err := io.ReadFull(far, round); err != nil {
 			t.Fatal(err)
 		}
+		sends := m.sends.Load()
+		fewest, last = min(fewest, sends-last), sends
 		if err := far.Write(round); err != nil {
 			t.Fatal(err)
 		}
@@ -74,8 +75,8 @@ func TestWhatFollowsManyRepliesLeavesTogether(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// The reader's own call may leave before; and a goroutine may lose the processor in between.
-	if sends := m.sends.Load() - before; sends > callers/2 {
-		t.Errorf("the %d calls that followed %d replies took %d writes, want one or a few", callers, callers, sends)
+	// Not in each round: one of the callers may read, and leave with its own reply.
+	if fewest > callers/2 {
+		t.Errorf("the %d calls that follow %d replies take %d writes at best, want one or a few", callers, callers, fewest)
 	}
 }
