@@ -71,10 +71,11 @@ type Conn struct {
 	recv Receiver
 	opts Options
 
-	mu   sync.Mutex // guards role, line and ends; never held across I/O
-	role readRole
-	ends bool // armEnd was called
-	line line // the role's callers in waiting, first come first served
+	mu        sync.Mutex // guards role, line and what is between; never held across I/O
+	role      readRole
+	ends      bool // armEnd was called
+	accepting bool // its Listener's accept runs, on the goroutine that polls
+	line      line // the role's callers in waiting, first come first served
 
 	in *inbox // the holder of the reading role's; nil at rest with nothing unfinished
 	w  outbox
@@ -93,8 +94,25 @@ func newConn(o Options) *Conn {
 
 // Start begins receiving. It is called once, before Wait; until then nothing is read.
 func (c *Conn) Start(r Receiver) {
+	c.mu.Lock()
 	c.recv = r
-	c.decide((*readRole).start)
+	later := c.accepting
+	c.mu.Unlock()
+	if !later {
+		c.decide((*readRole).start)
+	}
+}
+
+// accepted is called when accept has returned: whoever polls reads first, if Start was
+// called meanwhile.
+func (c *Conn) accepted(t *turn) {
+	c.mu.Lock()
+	c.accepting = false
+	started := c.recv != nil
+	c.mu.Unlock()
+	if started {
+		c.decideIn(t, (*readRole).startFirst)
+	}
 }
 
 // StartWaiting is Start for a caller who goes on to Wait: until then nobody reads,
@@ -193,8 +211,13 @@ func (c *Conn) release() {
 
 // decide asks the role under the lock and carries out what it answers. It
 // reports whether the holder may go on.
-func (c *Conn) decide(ask func(*readRole) next) bool {
+func (c *Conn) decide(ask func(*readRole) next) bool { return c.decideIn(nil, ask) }
+
+// decideIn is decide in the turn of a goroutine that polls, which reads itself what was
+// not in use lately, and the end: of more that comes it would be told each time.
+func (c *Conn) decideIn(t *turn, ask func(*readRole) next) bool {
 	c.mu.Lock()
+	here := t != nil && (t.ended || !c.role.ticking)
 	do := ask(&c.role)
 	var lead *Waiter
 	if do == handToNext {
@@ -214,8 +237,12 @@ func (c *Conn) decide(ask func(*readRole) next) bool {
 	}
 	switch do {
 	case startOne:
+		if here {
+			t.take(reading{c, term})
+			break
+		}
 		// Ends when the connection rests, is parked or closed; nobody waits for it.
-		go c.readAlone(term)
+		go c.readAlone(term, nil)
 	case handToNext:
 		lead.signal()
 	case armPoller:
@@ -228,12 +255,12 @@ func (c *Conn) decide(ask func(*readRole) next) bool {
 }
 
 // ready is called by the poller.
-func (c *Conn) ready(in, out bool) {
+func (c *Conn) ready(t *turn, in, out bool) {
 	if out {
 		c.w.writable()
 	}
 	if in {
-		c.decide((*readRole).ready)
+		c.decideIn(t, (*readRole).ready)
 	}
 }
 
@@ -276,11 +303,11 @@ func (c *Conn) Resume() {
 	c.decide((*readRole).resume)
 }
 
-func (c *Conn) readAlone(term uint32) {
-	_, ended := c.read(term, nil, nil)
+func (c *Conn) readAlone(term uint32, t *turn) {
+	_, ended := c.read(term, nil, nil, t)
 	c.release()
 	if ended {
-		c.recv.Work()
+		c.work(term, t)
 	}
 }
 
@@ -386,10 +413,10 @@ func (c *Conn) Wait(ctx context.Context, w *Waiter) error {
 	}
 	for {
 		if reads {
-			served, ended := c.read(term, w, ctx)
+			served, ended := c.read(term, w, ctx, nil)
 			c.release()
 			if ended {
-				go c.recv.Work() // ends with the work
+				go c.work(term, nil) // ends with the work
 			}
 			if served {
 				return nil
@@ -448,13 +475,14 @@ func (c *Conn) quit(w *Waiter, err error) error {
 
 // read holds the reading role until it is gone, nobody needs it, or w is
 // complete: then it says so. ended says that it told the end. w is nil for a reader.
-func (c *Conn) read(term uint32, w *Waiter, ctx context.Context) (served, ended bool) {
+// Whoever polls reads once.
+func (c *Conn) read(term uint32, w *Waiter, ctx context.Context, t *turn) (served, ended bool) {
 	if c.in == nil {
 		c.in = newInbox()
 	}
-	for {
+	for filled := false; ; filled = true {
 		var seen traffic
-		done, err := c.deliver(term, w, &seen)
+		done, err := c.deliver(term, w, &seen, t)
 		if done {
 			return w != nil && w.Completed(), false
 		}
@@ -472,7 +500,16 @@ func (c *Conn) read(term uint32, w *Waiter, ctx context.Context) (served, ended 
 			if !c.mayBlock(term, ctx, seen.replies > 0 && !seen.others) {
 				return false, false
 			}
-			err = c.in.fill(c.m)
+			switch polls := t.polls(); {
+			case polls && filled && c.in.partial():
+				c.retain()
+				go c.readAlone(term, nil) // more is on its way
+				return false, false
+			case polls && filled:
+				err = errAgain
+			default:
+				err = c.in.fill(c.m, !polls)
+			}
 		}
 		switch err {
 		case nil:
@@ -496,7 +533,7 @@ type traffic struct {
 const manyReplies = 4
 
 // deliver hands over every whole frame in the buffer. done says that the role is given up.
-func (c *Conn) deliver(term uint32, w *Waiter, seen *traffic) (done bool, err error) {
+func (c *Conn) deliver(term uint32, w *Waiter, seen *traffic, t *turn) (done bool, err error) {
 	f := &c.in.frame
 	for !c.ended.Load() {
 		ok, err := c.in.next(f, &c.opts)
@@ -512,7 +549,7 @@ func (c *Conn) deliver(term uint32, w *Waiter, seen *traffic) (done bool, err er
 		seen.others = seen.others || out&Replied == 0
 		holds := out&Pause == 0 || c.pause(term, resumes)
 		if out&Work != 0 {
-			holds = c.work(term)
+			holds = c.work(term, t)
 		}
 		if !holds {
 			return true, nil
@@ -526,14 +563,16 @@ func (c *Conn) deliver(term uint32, w *Waiter, seen *traffic) (done bool, err er
 }
 
 // work runs the receiver's work and reports whether the role is still ours.
-func (c *Conn) work(term uint32) bool {
+func (c *Conn) work(term uint32, t *turn) bool {
 	c.mu.Lock()
 	tick := c.role.startWork(term)
 	c.mu.Unlock()
 	if tick {
 		c.m.startTicking()
 	}
+	t.lend()
 	c.recv.Work()
+	t.takeBack()
 	return c.decide(func(r *readRole) next { return r.endWork(term) })
 }
 

@@ -82,7 +82,7 @@ func FuzzFrames(f *testing.F) {
 		z := &fuzzed{closed: make(chan error, 1)}
 		c.recv = z // Start would begin with a reader of its own
 		c.retain()
-		c.readAlone(c.role.take(reader)) // on this goroutine, so that coverage repeats
+		c.readAlone(c.role.take(reader), nil) // on this goroutine, so that coverage repeats
 		end := <-z.closed
 		runtime.ReadMemStats(&after)
 		compare(t, z, end, data)

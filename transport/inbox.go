@@ -131,12 +131,12 @@ func (in *inbox) holdsFrame() bool {
 	return have >= HeaderSize && have-HeaderSize >= int(parseHeader(in.buf.data[in.start:]).length)
 }
 
-// fill reads more; it may block for about a millisecond.
-func (in *inbox) fill(m medium) error {
+// fill reads more; with wait it may block for about a millisecond.
+func (in *inbox) fill(m medium, wait bool) error {
 	fresh := !in.partial()
 	b := in.room()
 	in.sender = credentials.Unknown()
-	n, err := m.recv(b, &in.incoming, true)
+	n, err := m.recv(b, &in.incoming, wait)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func TestSenderWroteAllOfIt(t *testing.T) {
 			if ok {
 				break
 			}
-			if err := in.fill(m); err != nil {
+			if err := in.fill(m, true); err != nil {
 				t.Fatalf("before frame %d: %v", want.id, err)
 			}
 		}

@@ -83,7 +83,7 @@ func (l *Listener) Start(accept func(*Conn)) error {
 		return os.ErrClosed
 	}
 	l.accept = accept
-	if err := l.entry.add(l.fd, pollFunc(func(in, out bool) { l.ready() })); err != nil {
+	if err := l.entry.add(l.fd, pollFunc(l.ready)); err != nil {
 		return err
 	}
 	// Whoever was launched for a client finds that one waiting: the poller is asked afterwards.
@@ -91,18 +91,18 @@ func (l *Listener) Start(accept func(*Conn)) error {
 	return nil
 }
 
-// ready runs on the poller's goroutine and takes one client there: to start another
-// goroutine costs more, and others who are ready wait no longer for that.
-func (l *Listener) ready() {
+// ready runs on the poller's goroutine and takes one client there, whom that goroutine
+// reads, too: to start another costs more, and others who are ready wait no longer for that.
+func (l *Listener) ready(t *turn) {
 	l.mu.Lock()
 	idle := !l.closed && !l.busy
 	l.busy = l.busy || idle
 	l.mu.Unlock()
 	switch {
 	case idle && l.notes:
-		l.acceptSome(2) // the second is mostly nobody
+		l.acceptSome(t, 2) // the second is mostly nobody
 	case idle:
-		l.acceptSome(1)
+		l.acceptSome(t, 1)
 	}
 }
 
@@ -112,15 +112,15 @@ func (l *Listener) acceptLocked() {
 	}
 	l.busy = true
 	// Ends when nobody waits to be accepted.
-	go l.acceptSome(acceptBatch)
+	go l.acceptSome(nil, acceptBatch)
 }
 
 // acceptSome is called with l.busy set.
-func (l *Listener) acceptSome(most int) {
+func (l *Listener) acceptSome(t *turn, most int) {
 	l.mu.Lock()
 	last := l.last
 	l.mu.Unlock()
-	err := l.acceptUpTo(most)
+	err := l.acceptUpTo(t, most)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.busy = false
@@ -143,7 +143,7 @@ func (l *Listener) acceptSome(most int) {
 var errNobody = errors.New("transport: listening socket: nobody waits")
 
 // acceptUpTo returns nil when more may wait, and errNobody when none does.
-func (l *Listener) acceptUpTo(most int) error {
+func (l *Listener) acceptUpTo(t *turn, most int) error {
 	for n := range most {
 		var now time.Time
 		if l.notes {
@@ -163,7 +163,11 @@ func (l *Listener) acceptUpTo(most int) error {
 			return nil
 		}
 		if c, err := newConnected(fd, l.opts, blockAccepted); err == nil {
+			c.accepting = t != nil
 			l.accept(c)
+			if t != nil {
+				c.accepted(t)
+			}
 		}
 	}
 	return nil

@@ -177,10 +177,10 @@ func (s *stream) notify(set func(*stream)) {
 func (p *pipeEnd) arm(in, out bool) {
 	// Each goroutine ends with one call of ready, which does not block.
 	if in {
-		p.in.notify(func(s *stream) { s.readable = func() { go p.conn.ready(true, false) } })
+		p.in.notify(func(s *stream) { s.readable = func() { go p.conn.ready(nil, true, false) } })
 	}
 	if out {
-		p.out.notify(func(s *stream) { s.writable = func() { go p.conn.ready(false, true) } })
+		p.out.notify(func(s *stream) { s.writable = func() { go p.conn.ready(nil, false, true) } })
 	}
 }
 

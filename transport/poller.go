@@ -5,7 +5,8 @@ import (
 )
 
 // The process has one poller while it has sockets to watch. It reports each
-// direction once per arm, on a goroutine of its own, to functions that do not block.
+// direction once per arm, on a goroutine of its own, to functions that do not block;
+// see polling for what that goroutine does beside.
 var shared struct {
 	mu      sync.Mutex // guards the rest and every pollEntry; held across epoll_ctl and kevent, which do not block
 	poller  *poller
@@ -23,12 +24,12 @@ type pollEntry struct {
 	end     func() // armed if not nil: called once when the peer has hung up
 }
 
-// pollTarget is told what happened.
-type pollTarget interface{ ready(in, out bool) }
+// pollTarget is told what happened, and whose turn it is to poll.
+type pollTarget interface{ ready(t *turn, in, out bool) }
 
-type pollFunc func(in, out bool)
+type pollFunc func(t *turn)
 
-func (f pollFunc) ready(in, out bool) { f(in, out) }
+func (f pollFunc) ready(t *turn, _, _ bool) { f(t) }
 
 // add has the poller watch fd for t. To be called once.
 func (e *pollEntry) add(fd int, t pollTarget) error {
@@ -41,8 +42,7 @@ func (e *pollEntry) add(fd int, t pollTarget) error {
 			return err
 		}
 		s.poller, s.entries = p, map[int32]*pollEntry{}
-		// Ends when the poller is closed, with the last entry.
-		go p.run()
+		p.begin() // closed with the last entry
 	}
 	for s.serial++; s.entries[s.serial] != nil; s.serial++ {
 	}
@@ -99,7 +99,7 @@ func closeIfUnusedLocked() {
 }
 
 // fired takes what was armed of what happened and reports it.
-func fired(serial int32, in, out, gone bool) {
+func fired(t *turn, serial int32, in, out, gone bool) {
 	shared.mu.Lock()
 	e := shared.entries[serial]
 	if e == nil {
@@ -121,7 +121,8 @@ func fired(serial int32, in, out, gone bool) {
 		end()
 	}
 	if in || out {
-		target.ready(in, out)
+		t.ended = gone
+		target.ready(t, in, out)
 	}
 }
 
@@ -132,7 +133,7 @@ func fired(serial int32, in, out, gone bool) {
 // fd stays the caller's. ready must not block.
 func Watch(fd int, ready func()) (cancel func(), err error) {
 	e := new(pollEntry)
-	if err := e.add(fd, pollFunc(func(in, out bool) { ready() })); err != nil {
+	if err := e.add(fd, pollFunc(func(*turn) { ready() })); err != nil {
 		return nil, err
 	}
 	e.arm(true, false)

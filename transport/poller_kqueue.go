@@ -13,6 +13,7 @@ import (
 // poller is a kqueue whose own descriptor the runtime waits for, so that no
 // thread is parked in it. Each direction is a one-shot filter of its own.
 type poller struct {
+	polling
 	file *os.File
 	raw  syscall.RawConn
 	fd   int
@@ -30,6 +31,7 @@ func newPoller() (*poller, error) {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	p := &poller{file: os.NewFile(uintptr(fd), "kqueue"), fd: fd, byFD: map[int]int32{}}
+	p.polling.run = p.run
 	if p.raw, err = p.file.SyscallConn(); err != nil {
 		p.file.Close()
 		return nil, err
@@ -79,10 +81,10 @@ func change(fd, filter, flags int) unix.Kevent_t {
 
 func (p *poller) close() { p.file.Close() }
 
-func (p *poller) run() {
+func (p *poller) run(t *turn) {
 	var events [128]unix.Kevent_t
 	zero := unix.Timespec{}
-	for {
+	for t.read(); !t.over; t.read() {
 		n := 0
 		err := p.raw.Read(func(fd uintptr) bool {
 			n, _ = unix.Kevent(int(fd), nil, events[:], &zero)
@@ -97,7 +99,7 @@ func (p *poller) run() {
 			serial := p.byFD[int(k.Ident)]
 			shared.mu.Unlock()
 			in := int(k.Filter) == unix.EVFILT_READ
-			fired(serial, in, int(k.Filter) == unix.EVFILT_WRITE, in && k.Flags&unix.EV_EOF != 0)
+			fired(t, serial, in, int(k.Filter) == unix.EVFILT_WRITE, in && k.Flags&unix.EV_EOF != 0)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 // poller is an epoll instance whose own descriptor the runtime waits for, so that
 // no thread is parked in it.
 type poller struct {
+	polling
 	file *os.File
 	raw  syscall.RawConn
 	fd   int
@@ -25,6 +26,7 @@ func newPoller() (*poller, error) {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	p := &poller{file: os.NewFile(uintptr(fd), "epoll"), fd: fd}
+	p.polling.run = p.run
 	if p.raw, err = p.file.SyscallConn(); err != nil {
 		p.file.Close()
 		return nil, err
@@ -58,9 +60,9 @@ func (p *poller) remove(e *pollEntry) { unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, 
 
 func (p *poller) close() { p.file.Close() }
 
-func (p *poller) run() {
+func (p *poller) run(t *turn) {
 	var events [128]unix.EpollEvent
-	for {
+	for t.read(); !t.over; t.read() {
 		n := 0
 		err := p.raw.Read(func(fd uintptr) bool {
 			n, _ = unix.EpollWait(int(fd), events[:], 0)
@@ -73,7 +75,7 @@ func (p *poller) run() {
 			ev := &events[i]
 			gone := ev.Events&(unix.EPOLLHUP|unix.EPOLLERR) != 0
 			ended := gone || ev.Events&unix.EPOLLRDHUP != 0
-			fired(ev.Fd, ended || ev.Events&unix.EPOLLIN != 0, gone || ev.Events&unix.EPOLLOUT != 0, ended)
+			fired(t, ev.Fd, ended || ev.Events&unix.EPOLLIN != 0, gone || ev.Events&unix.EPOLLOUT != 0, ended)
 		}
 	}
 }

@@ -140,6 +140,14 @@ func (r *readRole) start() next {
 	return startOne
 }
 
+// startFirst is start, unless somebody has read already.
+func (r *readRole) startFirst() next {
+	if r.term > 0 {
+		return standDown
+	}
+	return r.start()
+}
+
 // rest: nobody reads. Between the calls of a busy caller the poller is left
 // alone: the ticker arms it when a whole tick went by without a new term.
 func (r *readRole) rest() next {

@@ -13,6 +13,7 @@ const tickEvery = time.Millisecond
 var ticker struct {
 	mu      sync.Mutex // guards the rest
 	conns   []*Conn
+	lent    *polling // not nil if it was lent since the last tick
 	running bool
 }
 
@@ -21,9 +22,23 @@ func addToTicker(c *Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.conns = append(t.conns, c)
-	if !t.running {
-		t.running = true
-		// Ends by itself when no connection is in use.
+	startTicker()
+}
+
+// tickPolling has p ticked once.
+func tickPolling(p *polling) {
+	t := &ticker
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lent = p
+	startTicker()
+}
+
+// startTicker is called with ticker.mu held.
+func startTicker() {
+	if !ticker.running {
+		ticker.running = true
+		// Ends by itself when nothing is in use.
 		go runTicker()
 	}
 }
@@ -34,13 +49,18 @@ func runTicker() {
 	for {
 		time.Sleep(tickEvery + time.Duration(len(now))*time.Microsecond)
 		t.mu.Lock()
-		if len(t.conns) == 0 {
+		p := t.lent
+		if len(t.conns) == 0 && p == nil {
 			t.running = false
 			t.mu.Unlock()
 			return
 		}
+		t.lent = nil
 		now, t.conns = t.conns, now[:0]
 		t.mu.Unlock()
+		if p != nil {
+			p.tick()
+		}
 		kept := 0
 		for _, c := range now {
 			if c.tick() {
