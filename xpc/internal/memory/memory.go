@@ -73,12 +73,10 @@ func CreateFrom(b []byte) (fd int, err error) {
 		return copyToFile(b)
 	}
 	if fd = takeAhead(len(b)); fd < 0 {
-		if fd, err = newMemory(); err == nil {
-			fetchHuge(fd, len(b))
-		}
+		fd, err = newMemory()
 	}
 	if err == nil {
-		err = writeAll(fd, b)
+		err = fill(fd, b)
 	}
 	if err == nil {
 		err = Seal(fd)
@@ -95,7 +93,7 @@ func copyToFile(b []byte) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	err = writeAll(w, b)
+	err = writeAll(w, b, 0)
 	unix.Close(w)
 	if err != nil {
 		unix.Close(r)
@@ -134,8 +132,9 @@ func createFile() (w, r int, err error) {
 	return w, r, nil
 }
 
-func writeAll(fd int, b []byte) error {
-	for at := 0; at < len(b); {
+// writeAll writes b into a file, from a place in both on.
+func writeAll(fd int, b []byte, at int) error {
+	for at < len(b) {
 		n, err := unix.Pwrite(fd, b[at:], int64(at))
 		if err == unix.EINTR {
 			continue

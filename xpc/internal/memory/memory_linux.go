@@ -68,7 +68,7 @@ func addSeals(fd, seals int) error {
 }
 
 func reserve(fd, n int) error {
-	fetchHuge(fd, n)
+	fetchHuge(fd, n, unix.PROT_READ, nil)
 	for {
 		err := unix.Fallocate(fd, 0, 0, int64(n))
 		if err != unix.EINTR {
@@ -87,26 +87,57 @@ var noHugePages atomic.Bool
 
 // fetchHuge makes a file n bytes long and fetches as much of it as can be had in huge
 // pages: to fetch, write, seal and free them takes half the time of small ones. They are
-// the kernel's to split and swap like others, unlike those of hugetlbfs.
-func fetchHuge(fd, n int) {
-	whole := uintptr(n / hugePage * hugePage)
+// the kernel's to split and swap like others, unlike those of hugetlbfs. If all that
+// huge pages can hold lies in such, it is lent to use, which may be nil.
+func fetchHuge(fd, n, prot int, use func([]byte)) {
+	size := uintptr(n / hugePage * hugePage)
 	if n < hugeFrom || noHugePages.Load() || unix.Ftruncate(fd, int64(n)) != nil {
 		return
 	}
-	place, err := unix.MmapPtr(-1, 0, nil, whole+hugePage, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	place, err := unix.MmapPtr(-1, 0, nil, size+hugePage, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
 		return
 	}
-	defer unix.MunmapPtr(place, whole+hugePage)
+	defer unix.MunmapPtr(place, size+hugePage)
 	aligned := unsafe.Add(place, -uintptr(place)%hugePage)
-	if _, err := unix.MmapPtr(fd, 0, aligned, whole, unix.PROT_READ, unix.MAP_SHARED|unix.MAP_FIXED); err != nil {
+	if _, err := unix.MmapPtr(fd, 0, aligned, size, prot, unix.MAP_SHARED|unix.MAP_FIXED); err != nil {
 		return
 	}
-	for at := uintptr(0); at < whole; at += hugePage { // the kernel passes over a huge page's range that has no page at all
+	for at := uintptr(0); at < size; at += hugePage { // the kernel passes over a huge page's range that has no page at all
 		unix.Fallocate(fd, 0, int64(at), 1)
 	}
-	if unix.Madvise(unsafe.Slice((*byte)(aligned), whole), unix.MADV_COLLAPSE) == unix.EINVAL {
+	whole := unsafe.Slice((*byte)(aligned), size)
+	switch err := unix.Madvise(whole, unix.MADV_COLLAPSE); {
+	case err == unix.EINVAL:
 		noHugePages.Store(true)
+	case err == nil && use != nil:
+		use(whole)
+	}
+}
+
+// fill writes b into a new file: where that lies in huge pages two processors at once,
+// which the kernel would have wait for each other.
+func fill(fd int, b []byte) error {
+	done := 0
+	fetchHuge(fd, len(b), unix.PROT_READ|unix.PROT_WRITE, func(whole []byte) {
+		done = len(whole)
+		half := done / 2
+		other := make(chan struct{})
+		go func() { // ends with its half
+			copyBySteps(whole[half:], b[half:done])
+			close(other)
+		}()
+		copyBySteps(whole[:half], b)
+		<-other
+	})
+	return writeAll(fd, b, done)
+}
+
+// copyBySteps fills to, and lets others of this process stop it now and then.
+func copyBySteps(to, from []byte) {
+	const step = 1 << 20
+	for at := 0; at < len(to); at += step {
+		copy(to[at:min(at+step, len(to))], from[at:])
 	}
 }
 

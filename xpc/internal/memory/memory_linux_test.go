@@ -79,7 +79,7 @@ func TestLongFilesLieInHugePages(t *testing.T) {
 	whole := pattern(n)
 	bare, err := newMemory()
 	must(t, bare, err)
-	fetchHuge(bare, n)
+	fetchHuge(bare, n, unix.PROT_READ, nil)
 	made, err := Create(n, ToRead)
 	must(t, made, err)
 	copied, err := CreateFrom(whole)
@@ -132,7 +132,7 @@ func TestWhatASenderMayTry(t *testing.T) {
 	}
 	filled := func(seals int) int {
 		fd := memfd(unix.MFD_ALLOW_SEALING)
-		if err := writeAll(fd, make([]byte, n)); err != nil {
+		if err := writeAll(fd, make([]byte, n), 0); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
