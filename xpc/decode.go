@@ -185,11 +185,10 @@ func (dec *decoder) sharedData(v *value, t wire.Token) error {
 	}
 	file, size := dec.files[t.Num], int(t.Size())
 	if mappable {
-		r := knownRegion(file, size)
-		if r != nil {
+		r, known := receivedRegion(file, size)
+		if known {
 			dec.spent = append(dec.spent, file)
 		} else {
-			r = &region{d: file, size: size}
 			dec.regions = append(dec.regions, r)
 		}
 		*v = objectValue(&Data{shared: r})

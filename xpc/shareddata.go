@@ -21,6 +21,7 @@ const sharedDataFrom = 128 << 10
 type region struct {
 	d    *transport.Descriptor // an ownership of it, given up by the collector
 	size int
+	id   memory.ID // zero: not asked for yet
 
 	once sync.Once
 	mem  []byte // the mapping, or a copy; made when somebody looks
@@ -40,20 +41,20 @@ func regionOf(b []byte) *region {
 	return r
 }
 
-// knownRegion is the region of a file that this process has already: it made the
-// file and was sent it back, or was sent it before. Else it is nil. d can be mapped.
-func knownRegion(d *transport.Descriptor, size int) *region {
+// receivedRegion is the region of a file that can be mapped. It is known if this process
+// has it already: it made the file and was sent it back, or was sent it before. Else the
+// region has taken over d, and is to be counted.
+func receivedRegion(d *transport.Descriptor, size int) (r *region, known bool) {
 	id, ok := memory.Identify(d.FD())
-	if !ok {
-		return nil
+	if ok {
+		regions.mu.Lock()
+		r = regions.byFile[id].Value()
+		regions.mu.Unlock()
 	}
-	regions.mu.Lock()
-	r := regions.byFile[id].Value()
-	regions.mu.Unlock()
-	if r == nil || r.size != size || !memory.Same(r.d.FD(), d.FD()) {
-		return nil
+	if r != nil && r.size == size && memory.Same(r.d.FD(), d.FD()) {
+		return r, true
 	}
-	return r
+	return &region{d: d, size: size, id: id}, false
 }
 
 // bytes maps the region. It is never written to.
@@ -92,7 +93,10 @@ var regions struct {
 
 // countRegion is called once for each region, when its descriptor is its own.
 func countRegion(r *region) {
-	id, ok := memory.Identify(r.d.FD())
+	id, ok := r.id, true
+	if id == (memory.ID{}) {
+		id, ok = memory.Identify(r.d.FD())
+	}
 	if ok {
 		regions.mu.Lock()
 		if regions.byFile == nil {

@@ -150,15 +150,13 @@ func Check(fd, n int, u Use) (mappable bool, err error) {
 	if err != nil {
 		return false, errors.New("the descriptor is not shared memory")
 	}
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil || int64(fs.Type) != unix.TMPFS_MAGIC {
-		return false, errors.New("the memory is of a kind that cannot be relied on, such as huge pages")
-	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return false, os.NewSyscallError("fstat", err)
 	}
 	switch {
+	case !onTmpfs(fd, uint64(st.Dev)):
+		return false, errors.New("the memory is of a kind that cannot be relied on, such as huge pages")
 	case st.Size < int64(n):
 		return false, ErrShort
 	case st.Blocks*512 < int64(n):
@@ -169,6 +167,28 @@ func Check(fd, n int, u Use) (mappable bool, err error) {
 		want = unix.F_SEAL_SHRINK
 	}
 	return seals&want == want || u == ToShare && !Seals(), nil
+}
+
+// memfds is the device of what memfd_create makes, which is there as long as the kernel;
+// false where it makes nothing.
+var memfds = sync.OnceValues(func() (device uint64, ok bool) {
+	fd, err := newMemory()
+	if err != nil {
+		return 0, false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	return uint64(st.Dev), err == nil
+})
+
+func onTmpfs(fd int, device uint64) bool {
+	if own, ok := memfds(); ok && own == device {
+		return true
+	}
+	var fs unix.Statfs_t
+	err := unix.Fstatfs(fd, &fs)
+	return err == nil && int64(fs.Type) == unix.TMPFS_MAGIC
 }
 
 // ID is a file's number, which another file may have one day.
