@@ -2,6 +2,7 @@ package xpc
 
 import (
 	"context"
+	"runtime"
 	"testing"
 )
 
@@ -67,5 +68,51 @@ func TestListenerHandlerMayWaitForItsPeer(t *testing.T) {
 			close(replied)
 			<-greeted
 		})
+	}
+}
+
+// TestPeerOutlivesTheCancelOfItsListener: to whom a peer is being handed when its listener
+// is cancelled has set no handler yet, and is told of the end all the same (R109, R81).
+func TestPeerOutlivesTheCancelOfItsListener(t *testing.T) {
+	l := NewConnection("", nil)
+	told := make(chan Object, 2)
+	peers := make(chan *Connection, 1)
+	l.SetEventHandler(func(o Object) {
+		p, ok := o.(*Connection)
+		if !ok {
+			return
+		}
+		p.mu.Lock()
+		reader := p.link
+		p.mu.Unlock()
+		l.Cancel()
+		reader.Late() // this handler takes long
+		for range 1000 {
+			runtime.Gosched() // whoever would tell nobody has time to
+		}
+		p.SetEventHandler(func(o Object) {
+			if _, ok := o.(*Error); ok {
+				told <- o
+			}
+		})
+		p.SetFinalizer(func(any) { told <- String("finalized") })
+		p.Activate()
+		peers <- p
+	})
+	l.Activate()
+	c := NewConnectionFromEndpoint(NewEndpoint(l))
+	c.SetEventHandler(func(Object) {})
+	c.Activate()
+	c.SendMessage(saying("hello"))
+	p := <-peers
+	if o := <-told; o != Object(ErrConnectionInvalid) {
+		t.Errorf("the peer is told %v, want that it is invalid", o)
+	}
+	if o := <-told; o != Object(String("finalized")) {
+		t.Errorf("then %v, want that it is finalized", o)
+	}
+	c.Cancel()
+	for _, x := range []*Connection{p, l, c} {
+		<-x.Done()
 	}
 }

@@ -338,8 +338,21 @@ func (l *listener) stop() {
 		l.source.close()
 	}
 	for p := range peers {
-		p.Cancel()
+		p.endWithListener()
 	}
+}
+
+// endWithListener is Cancel, but for a peer that the program is just being told of: it
+// hears of the end when it has set its handler.
+func (c *Connection) endWithListener() {
+	c.mu.Lock()
+	c.rarely().cause = ErrCanceled
+	op := lifecycle.Cancel
+	if c.announced && c.m.State() == lifecycle.Inactive {
+		op = lifecycle.Lost
+	}
+	c.step(lifecycle.Event{Op: op, Epoch: c.m.Epoch()})
+	c.unlock()
 }
 
 // stopAccepting leaves the clients in the queue to others; false if there never was one.
