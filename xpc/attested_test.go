@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/openxpc/openxpc/credentials"
 	"github.com/openxpc/openxpc/credentials/requirement"
@@ -14,7 +17,7 @@ import (
 )
 
 // holdSelf holds on to this process, as far as the system can.
-func holdSelf(t *testing.T) (hold, uint64) {
+func holdSelf(t testing.TB) (hold, uint64) {
 	t.Helper()
 	fd, err := credentials.ProcessPidfd(os.Getpid())
 	if err != nil {
@@ -115,6 +118,46 @@ func TestRecall(t *testing.T) {
 	a.processes.forget(key, one)
 	no("a process whose time is over", p)
 	a.processes.release(one)
+}
+
+// BenchmarkRecall is all that a requirement adds to a further connection of a process
+// that is known, and its 99th percentile.
+func BenchmarkRecall(b *testing.B) {
+	h, key := holdSelf(b)
+	if h.run == nil {
+		h.close()
+		b.Skip("this system cannot hold on to a program by its threads")
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
+	a := &registryAttester{}
+	one := a.processes.add(key, h)
+	one.att = &Attestation{Facts: &requirement.Facts{Code: &requirement.Code{}}}
+	close(one.done)
+	defer a.processes.release(one)
+	defer a.processes.forget(key, one)
+	took := make([]time.Duration, 0, b.N)
+	for b.Loop() {
+		began := time.Now()
+		handle, err := credentials.PeerPidfd(fds[0])
+		if err != nil {
+			b.Fatal(err)
+		}
+		att := a.recall(Process{Credentials: credentials.Credentials{PID: os.Getpid()}, Handle: handle, after: began})
+		unix.Close(handle)
+		if att == nil || !att.holds() {
+			b.Fatal("the process is not known")
+		}
+		took = append(took, time.Since(began))
+		att.close()
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2]), "p50-ns")
+	b.ReportMetric(float64(took[len(took)*99/100]), "p99-ns")
 }
 
 func TestAttestedProcessThatIsNot(t *testing.T) {
