@@ -27,20 +27,13 @@ func (h *stuck) Closed(err error)             { h.ended <- err }
 // takes, others are accepted, read and told of their end.
 func TestWorkDoesNotKeepThePoller(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
-	fd, err := Listen(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := NewListener(fd, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listenAt(t, path)
 	defer l.Close()
 	const clients = 20 // more than the tries that are skipped after one that lasted
 	var receivers [clients]*stuck
 	var accepted [clients]*Conn
 	n := 0
-	err = l.Start(func(c *Conn) {
+	err := l.Start(func(c *Conn) {
 		receivers[n], accepted[n] = newStuck(), c
 		c.Start(receivers[n])
 		n++
