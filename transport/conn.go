@@ -28,6 +28,9 @@ const (
 	// frame. A Resume that comes after Receive was called undoes the Pause that
 	// this call answers.
 	Pause
+	// Awaited: the peer waits for an answer to the frame, so of many answers that gather
+	// the first ones leave early.
+	Awaited
 )
 
 // Receiver is told what arrives on a Conn.
@@ -417,6 +420,7 @@ func (c *Conn) read(term uint32, w *Waiter, ctx context.Context, t *turn) (serve
 			case polls && filled:
 				err = errAgain
 			default:
+				c.in.notice(seen.frames, c.w.taken.Load())
 				err = c.in.fill(c.m, !polls)
 			}
 		}
@@ -433,9 +437,16 @@ func (c *Conn) read(term uint32, w *Waiter, ctx context.Context, t *turn) (serve
 
 // traffic is what was delivered since the reader last blocked.
 type traffic struct {
+	frames  int
 	replies int
-	others  bool
+	others  bool // not replies to callers that wait
+	awaited bool
 }
+
+// mostHeldBack is how many bytes of answers gather while more frames are received: so
+// many that a write and a wake-up are little beside them, and so few that the peer has
+// some to work on while the next are made.
+const mostHeldBack = 3 << 10
 
 // manyReplies: to so many callers at once a reply has come that the first of them to
 // send more is in less haste than it is worth a system call.
@@ -449,12 +460,14 @@ func (c *Conn) deliver(term uint32, w *Waiter, seen *traffic, t *turn) (done boo
 		if err != nil || !ok {
 			return false, err
 		}
-		c.cork(c.in.holdsFrame())
+		c.cork(c.in.holdsFrame() && !(seen.awaited && c.w.queued.Load() >= mostHeldBack))
 		resumes := c.resumes.Load()
 		out := c.recv.Receive(f, w == nil)
+		seen.frames++
 		if out&Replied != 0 {
 			seen.replies++
 		}
+		seen.awaited = seen.awaited || out&Awaited != 0
 		seen.others = seen.others || out&Replied == 0
 		holds := out&Pause == 0 || c.pause(term, resumes)
 		if out&Work != 0 {

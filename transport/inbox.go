@@ -38,6 +38,7 @@ type inbox struct {
 	held       bool                    // something may have been appended while corked
 	first      credentials.Credentials // who wrote the first byte of the next frame
 	follows    bool                    // a frame was taken since the last read
+	taken      int64                   // by the medium, when it was last filled
 	frame      Frame                   // what Receive is given, so that it need not be allocated
 }
 
@@ -129,6 +130,13 @@ func (in *inbox) holdsFrame() bool {
 	}
 	have := in.end - in.start
 	return have >= HeaderSize && have-HeaderSize >= int(parseHeader(in.buf.data[in.start:]).length)
+}
+
+// notice is told how many frames were received since it was last filled, and how many
+// bytes the medium has taken in all.
+func (in *inbox) notice(frames int, taken int64) {
+	in.lively = frames > 1 && taken != in.taken
+	in.taken = taken
 }
 
 // fill reads more; with wait it may block for about a millisecond.

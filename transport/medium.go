@@ -44,6 +44,7 @@ type incoming struct {
 	sender  credentials.Credentials // of the last bytes that came
 	control []byte                  // room for what recv gets beside the bytes
 	sys     socketSys
+	lively  bool // much goes both ways
 }
 
 func (in *incoming) takeFiles(n int) []*Descriptor {

@@ -200,10 +200,17 @@ func (c *Conn) FlushSoon() {
 		go w.writeSoon()
 		return
 	}
-	w.wrote = now
 	batch := w.takeLocked()
 	w.mu.Unlock()
 	w.write(batch, false)
+	w.noteBurst()
+}
+
+// noteBurst: the peer may have run meanwhile, in this thread's place.
+func (w *outbox) noteBurst() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wrote = time.Since(began)
 }
 
 func (w *outbox) writeSoon() {

@@ -10,6 +10,10 @@ const (
 	// spinTime is how long a reader looks again and again before it sleeps: about
 	// what it costs both sides that it sleeps and is woken.
 	spinTime = 20 * time.Microsecond
+	// livelySpin is as much where many frames go both ways. Linux wakes who reads a Unix
+	// socket on the processor of who writes: two that sleep again and again for one
+	// another share one, beside others that are idle.
+	livelySpin = 60 * time.Microsecond
 	// mostSkipped bounds how many waits pass without a try where tries were in vain.
 	mostSkipped = 7
 )
@@ -51,14 +55,18 @@ func (s *spin) waited(d time.Duration) {
 	}
 }
 
-// receiveSoon looks for bytes that come within spinTime, if they are likely to.
+// receiveSoon looks for bytes that come soon, if they are likely to.
 // Of a long frame that is on its way more comes than one wake-up costs.
 func (s *socket) receiveSoon(b []byte, in *incoming) (n int, err error) {
 	if !canSpin || len(b) > bufferSize || !s.spin.worthwhile() || !spinning.CompareAndSwap(false, true) {
 		return 0, errAgain
 	}
 	defer spinning.Store(false)
-	for until := time.Since(began) + spinTime; ; {
+	patience := spinTime
+	if in.lively {
+		patience = livelySpin
+	}
+	for until := time.Since(began) + patience; ; {
 		n, err = s.receive(b, in, false)
 		if err != errAgain || time.Since(began) > until {
 			s.spin.tried(err != errAgain)

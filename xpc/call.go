@@ -198,7 +198,7 @@ func (c *Connection) request(m *Dictionary, x *call) (lifecycle.ID, *link, *call
 		c.paused = false
 		c.after.rarely().resume = c.link
 	}
-	c.after.soon = c.m.Pending() >= gatherFrom
+	c.after.soon = !waits || c.m.Pending() >= gatherFrom
 	c.submit(lifecycle.Event{Op: lifecycle.Send, ID: id, Call: true}, o)
 	l := c.link
 	if l != nil && !l.started {

@@ -453,6 +453,9 @@ func (l *link) message(f *transport.Frame, inline bool) transport.Outcome {
 	if inline && l.work.deliver != nil { // else it is that of a reader who is about to run it
 		out |= transport.Work
 	}
+	if f.Flags&flagWantsReply != 0 {
+		out |= transport.Awaited
+	}
 	tell := c.home != nil && !c.announced && c.m.State() != lifecycle.Invalid
 	tell = tell && !l.hides()
 	if tell {

@@ -41,7 +41,7 @@ func (e *frameEcho) Receive(f *transport.Frame, _ bool) transport.Outcome {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.replies = append(e.replies, transport.Frame{ID: f.ID, Body: append([]byte(nil), f.Body...)})
-	return transport.Work
+	return transport.Work | transport.Awaited
 }
 
 func (e *frameEcho) Work() {

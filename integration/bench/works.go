@@ -182,35 +182,40 @@ func manyCallers(c caller, payload []byte, callers int, limit time.Duration) (ou
 	}
 }
 
-// asyncCalls keeps depth requests under way. Systems whose callers must wait do
-// it with as many goroutines.
+// asyncCalls keeps depth requests under way: each reply's handler sends the next one.
+// Systems whose callers must wait do it with as many goroutines.
 func asyncCalls(c caller, payload []byte, depth int, limit time.Duration) (outcome, error) {
 	a, ok := c.(asyncCaller)
 	if !ok {
 		return manyCallers(c, payload, depth, limit)
 	}
-	free := make(chan error, depth)
-	for range depth {
-		free <- nil
-	}
-	done := func(err error) { free <- err }
-	calls := 0
+	var calls atomic.Int64
+	over := make(chan error, depth)
 	start := time.Now()
-	for calls == 0 || time.Since(start) < limit {
-		if err := <-free; err != nil {
-			return outcome{}, err
-		}
+	var done func(error)
+	next := func() {
 		if err := a.CallAsync(payload, done); err != nil {
-			return outcome{}, err
+			over <- err
 		}
-		calls++
+	}
+	done = func(err error) {
+		calls.Add(1)
+		if err != nil || time.Since(start) >= limit {
+			over <- err
+			return
+		}
+		next()
 	}
 	for range depth {
-		if err := <-free; err != nil {
-			return outcome{}, err
+		next()
+	}
+	var failed error
+	for range depth {
+		if err := <-over; err != nil {
+			failed = err
 		}
 	}
-	return outcome{Calls: calls, Seconds: time.Since(start).Seconds()}, nil
+	return outcome{Calls: int(calls.Load()), Seconds: time.Since(start).Seconds()}, failed
 }
 
 // oneWay ends when the server has counted everything.
