@@ -404,10 +404,8 @@ func (c *Conn) read(term uint32, w *Waiter, ctx context.Context, t *turn) (serve
 				return true, false
 			}
 			c.uncork()
-			if seen.replies > 0 { // what their callers send next needs no other thread
-				c.cork(seen.replies >= manyReplies) // and leaves with one write
-				runtime.Gosched()
-				c.uncork()
+			if seen.replies > 0 {
+				c.letCallersRun(seen.replies)
 			}
 			if !c.mayBlock(term, ctx, seen.replies > 0 && !seen.others) {
 				return false, false
@@ -451,6 +449,18 @@ const mostHeldBack = 3 << 10
 // manyReplies: to so many callers at once a reply has come that the first of them to
 // send more is in less haste than it is worth a system call.
 const manyReplies = 4
+
+// letCallersRun has those who got a reply send what they send next before this goroutine
+// blocks: that needs no other thread, and of many it leaves with one write.
+func (c *Conn) letCallersRun(replies int) {
+	if replies < manyReplies {
+		runtime.Gosched()
+		return
+	}
+	c.cork(true)
+	c.in.queueBehind()
+	c.uncork()
+}
 
 // deliver hands over every whole frame in the buffer. done says that the role is given up.
 func (c *Conn) deliver(term uint32, w *Waiter, seen *traffic, t *turn) (done bool, err error) {

@@ -38,6 +38,7 @@ type inbox struct {
 	held       bool                    // something may have been appended while corked
 	first      credentials.Credentials // who wrote the first byte of the next frame
 	follows    bool                    // a frame was taken since the last read
+	turn       chan struct{}           // see queueBehind; made when first needed
 	taken      int64                   // by the medium, when it was last filled
 	frame      Frame                   // what Receive is given, so that it need not be allocated
 }
@@ -209,4 +210,20 @@ func (in *inbox) drop() {
 	in.start, in.end = 0, 0
 	in.shrink()
 	in.files, in.long, in.kept, in.collecting = nil, nil, nil, false
+}
+
+// queueBehind is runtime.Gosched for a goroutine that has made many others ready: it
+// queues behind them, on their processor. Gosched would put it where an idle thread
+// looks first, to go on before most of them have run.
+func (in *inbox) queueBehind() {
+	if in.turn == nil {
+		in.turn = make(chan struct{})
+	}
+	go in.callUp() // ends at once
+	<-in.turn
+}
+
+func (in *inbox) callUp() {
+	in.turn <- struct{}{} // makes the one that waits the next to run,
+	go func() {}()        // and this puts it at the end of the queue
 }
