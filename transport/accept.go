@@ -9,7 +9,7 @@ func (l *Listener) Accept() (*Conn, error) {
 		fd, err := acceptCloexec(l.fd)
 		switch err {
 		case nil:
-			return newConnected(fd, l.opts, blockAccepted)
+			return l.connected(fd)
 		case unix.EINTR, unix.ECONNABORTED:
 			continue
 		case unix.EAGAIN:
@@ -17,4 +17,13 @@ func (l *Listener) Accept() (*Conn, error) {
 		}
 		return nil, err
 	}
+}
+
+// connected makes a Conn of a socket that was accepted. Linux hands the listening socket's
+// wish to be told who writes on to it; whether that is so here the first one shows.
+func (l *Listener) connected(fd int) (*Conn, error) {
+	if !l.asked {
+		l.asked, l.tells = true, passes(fd)
+	}
+	return newConnected(&socket{fd: fd, blocks: acceptedBlocks, tells: l.tells}, l.opts)
 }

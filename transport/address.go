@@ -68,7 +68,7 @@ func dial(name string, o Options, connect func(fd int) error) (*Conn, error) {
 		}
 		return nil, fmt.Errorf("transport: dial %s: %w", name, err)
 	}
-	return newConnected(fd, o, blockDialed)
+	return newConnected(&socket{fd: fd}, o)
 }
 
 // connect tries again while the queue is full: a wait in the kernel would hold

@@ -15,14 +15,8 @@ func newSocket() (int, error) {
 	return fd, os.NewSyscallError("socket", err)
 }
 
-// blockDialed does for one of newSocket's, of which all flags are known.
-func blockDialed(fd int) error {
-	_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0)
-	return os.NewSyscallError("fcntl", err)
-}
-
-// blockAccepted has nothing to do: acceptCloexec gives one that blocks.
-func blockAccepted(int) error { return nil }
+// acceptedBlocks says whether acceptCloexec gives a socket that waits in system calls.
+const acceptedBlocks = true
 
 func acceptCloexec(fd int) (int, error) {
 	n, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
@@ -31,6 +25,12 @@ func acceptCloexec(fd int) (int, error) {
 
 // enablePassing lets accepted sockets learn the sender's credentials from their first byte on.
 func enablePassing(fd int) { credentials.EnableReceive(fd) }
+
+// passes says whether the kernel attaches who writes to what fd receives.
+func passes(fd int) bool {
+	on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED)
+	return err == nil && on != 0
+}
 
 // bindPrivate makes the socket file with mode 0600 from its first moment: bind
 // gives it the mode of the socket itself.

@@ -23,8 +23,8 @@ func newSocket() (int, error) {
 	return fd, os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
 }
 
-func blockDialed(fd int) error   { return blockAny(fd) }
-func blockAccepted(fd int) error { return blockAny(fd) } // what listens does not
+// acceptedBlocks: on some it does not, if what listens does not; nothing waits in it here.
+const acceptedBlocks = true
 
 func acceptCloexec(fd int) (int, error) {
 	syscall.ForkLock.RLock()
@@ -37,6 +37,8 @@ func acceptCloexec(fd int) (int, error) {
 }
 
 func enablePassing(int) {}
+
+func passes(int) bool { return false }
 
 // bindPrivate narrows the mode after the fact; until listen nobody can connect.
 func bindPrivate(fd int, path string) error {

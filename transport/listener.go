@@ -35,9 +35,13 @@ type Listener struct {
 	opts   Options
 	accept func(*Conn)
 
-	fruitless int       // touched by the accepting goroutine only
-	empty     time.Time // so is this
-	notes     bool      // empty; set before Start
+	notes bool // empty; set before Start
+
+	// Touched by the accepting goroutine only.
+	fruitless int
+	empty     time.Time
+	asked     bool // whether accepted sockets inherit being told who writes:
+	tells     bool // they do
 
 	mu     sync.Mutex // guards the rest
 	entry  pollEntry
@@ -55,6 +59,7 @@ func NewListener(fd int, o Options) (*Listener, error) {
 		return nil, fmt.Errorf("transport: listening socket: %w", os.NewSyscallError("fcntl", err))
 	}
 	unix.CloseOnExec(fd)
+	enablePassing(fd) // others may have made it
 	return &Listener{fd: fd, opts: o}, nil
 }
 
@@ -162,7 +167,7 @@ func (l *Listener) acceptUpTo(t *turn, most int) error {
 			unix.Close(fd)
 			return nil
 		}
-		if c, err := newConnected(fd, l.opts, blockAccepted); err == nil {
+		if c, err := l.connected(fd); err == nil {
 			c.accepting = t != nil
 			l.accept(c)
 			if t != nil {

@@ -3,7 +3,6 @@ package transport
 import (
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -35,41 +34,40 @@ type socket struct {
 	fd    int
 	conn  *Conn
 	entry pollEntry
-	timed bool // a blocking write is bounded; the writer's
 	spin  spin
+
+	blocks bool // the descriptor waits in system calls; else whoever first waits makes it do so
+	tells  bool // the kernel attaches who writes to what comes
+	// Who waits for bytes returns after a while; who waits for room does. The reader's, and the writer's.
+	boundsReads, boundsWrites bool
 }
 
 // NewSocket makes a Conn of a connected Unix stream socket. It takes ownership
 // of fd, also when it fails.
-func NewSocket(fd int, o Options) (*Conn, error) { return newConnected(fd, o, blockAny) }
+func NewSocket(fd int, o Options) (*Conn, error) { return newConnected(&socket{fd: fd}, o) }
 
-// newConnected has block make the socket one that blocks.
-func newConnected(fd int, o Options, block func(fd int) error) (*Conn, error) {
-	s := &socket{fd: fd, conn: newConn(o)}
+func newConnected(s *socket, o Options) (*Conn, error) {
+	s.conn = newConn(o)
 	s.conn.m = s
-	if err := s.prepare(block); err != nil {
+	fd := s.fd
+	if err := s.prepare(); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("transport: socket %d: %w", fd, err)
 	}
 	return s.conn, nil
 }
 
-// blockAny does for any socket.
-func blockAny(fd int) error { return os.NewSyscallError("fcntl", unix.SetNonblock(fd, false)) }
-
-func (s *socket) prepare(block func(fd int) error) error {
-	if err := block(s.fd); err != nil {
-		return err
-	}
-	tv := unix.NsecToTimeval(waitMicros * 1000)
-	if err := unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
-		return os.NewSyscallError("setsockopt", err)
-	}
+// prepare asks the kernel for what the first frame needs, and no more: a new connection
+// is to have its first answer soon.
+func (s *socket) prepare() error {
 	if err := quietly(s.fd); err != nil {
 		return err
 	}
-	if err := credentials.EnableReceive(s.fd); err != nil && !errors.Is(err, credentials.ErrUnsupported) {
-		return err
+	if !s.tells {
+		if err := credentials.EnableReceive(s.fd); err != nil && !errors.Is(err, credentials.ErrUnsupported) {
+			return err
+		}
+		s.tells = true
 	}
 	return s.entry.add(s.fd, s.conn)
 }

@@ -30,7 +30,7 @@ func nativeUint32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
 // address that a connected socket does not have.
 func (s *socket) receive(b []byte, in *incoming, wait bool) (int, error) {
 	flags := unix.MSG_CMSG_CLOEXEC
-	if !wait {
+	if wait = wait && s.boundReads(); !wait {
 		flags |= unix.MSG_DONTWAIT
 	}
 	h := &in.sys.in
@@ -112,11 +112,24 @@ func (s *socket) drained() bool {
 
 // boundWrites says whether a blocking write returns after a while.
 func (s *socket) boundWrites() bool {
-	if !s.timed {
-		tv := unix.NsecToTimeval(waitMicros * 1000)
-		s.timed = unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &tv) == nil
+	s.boundsWrites = s.boundsWrites || s.bound(unix.SO_SNDTIMEO)
+	return s.boundsWrites
+}
+
+// boundReads is the same of a read.
+func (s *socket) boundReads() bool {
+	s.boundsReads = s.boundsReads || s.bound(unix.SO_RCVTIMEO)
+	return s.boundsReads
+}
+
+// bound has one direction wait in system calls, for a while. The reader and the writer may
+// call it at the same time.
+func (s *socket) bound(option int) bool {
+	if !s.blocks && unix.SetNonblock(s.fd, false) != nil {
+		return false
 	}
-	return s.timed
+	tv := unix.NsecToTimeval(waitMicros * 1000)
+	return unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, option, &tv) == nil
 }
 
 func (s *socket) sendOnce(head, body []byte, files []*Descriptor, identify bool, flags uintptr) (int, syscall.Errno) {
