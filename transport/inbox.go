@@ -17,10 +17,11 @@ const (
 	claimFactor = 4
 )
 
-// readBuffer is what a reader needs; a connection holds one only while it is in use.
+// readBuffer is what a reader needs; a connection holds one only while it is in use. A
+// short frame touches the first page alone.
 type readBuffer struct {
-	data    [bufferSize]byte
 	control [controlRoom]byte
+	data    [bufferSize]byte
 }
 
 var buffers = sync.Pool{New: func() any { return new(readBuffer) }}

@@ -116,8 +116,18 @@ func (l *Listener) acceptLocked() {
 		return
 	}
 	l.busy = true
-	// Ends when nobody waits to be accepted.
-	go l.acceptSome(nil, acceptBatch)
+	// Ends when nobody waits to be accepted, and the last one's connection rests.
+	go l.acceptAlone()
+}
+
+// acceptAlone reads the last of those it accepts itself: who was launched for one client
+// has no other goroutine to start for it.
+func (l *Listener) acceptAlone() {
+	t := new(turn)
+	l.acceptSome(t, acceptBatch)
+	if r := t.last; r.conn != nil {
+		r.conn.readAlone(r.term, nil)
+	}
 }
 
 // acceptSome is called with l.busy set.
@@ -168,11 +178,9 @@ func (l *Listener) acceptUpTo(t *turn, most int) error {
 			return nil
 		}
 		if c, err := l.connected(fd); err == nil {
-			c.accepting = t != nil
+			c.accepting = true
 			l.accept(c)
-			if t != nil {
-				c.accepted(t)
-			}
+			c.accepted(t)
 		}
 	}
 	return nil

@@ -55,31 +55,42 @@ func (p *polling) tick() {
 }
 
 // turn is the term of a goroutine that polls, or has polled. Only that goroutine
-// touches it; nil is the turn of one that never did.
+// touches it; nil is the turn of one that never did, and the zero turn that of one which
+// accepts beside it.
 type turn struct {
 	p     *polling
 	term  uint32
 	over  bool // another polls
 	ended bool // what is reported is the end of a connection
 	since time.Duration
+	last  reading // of those that were accepted, where there is no p
 }
 
-func (t *turn) polls() bool { return t != nil && !t.over }
+func (t *turn) polls() bool { return t != nil && t.p != nil && !t.over }
 
 // take has whoever polls read r when all is reported: those whose peer has hung up, and
 // of the others the last.
 func (t *turn) take(r reading) {
 	p := t.p
+	if p == nil {
+		t.last.giveWayTo(r)
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if t.ended {
 		p.over = append(p.over, r)
 		return
 	}
-	if before := p.live; before.conn != nil {
-		go before.conn.readAlone(before.term, nil) // ends as every reader
+	p.live.giveWayTo(r)
+}
+
+// giveWayTo leaves the one before to a goroutine of its own.
+func (r *reading) giveWayTo(next reading) {
+	if r.conn != nil {
+		go r.conn.readAlone(r.term, nil) // ends as every reader
 	}
-	p.live = r
+	*r = next
 }
 
 // read reads what was taken, until the turn is over: then whose turn it is goes on.
