@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // counted counts the writes of a medium.
@@ -78,5 +79,91 @@ func TestWhatFollowsManyRepliesLeavesTogether(t *testing.T) {
 	// Not in each round: one of the callers may read, and leave with its own reply.
 	if fewest > callers/2 {
 		t.Errorf("the %d calls that follow %d replies take %d writes at best, want one or a few", callers, callers, fewest)
+	}
+}
+
+// answerer answers each frame with half a KiB; awaited says whether the peer waits for that.
+type answerer struct {
+	conn    *Conn
+	awaited Outcome
+	taken   []int64 // by the medium when each frame was about to be answered
+	done    chan struct{}
+}
+
+const questions = 64
+
+func (a *answerer) Receive(*Frame, bool) Outcome { return Work | a.awaited }
+
+func (a *answerer) Work() {
+	a.taken = append(a.taken, a.conn.Taken())
+	a.conn.Append(&Frame{Body: make([]byte, 512)})
+	a.conn.Flush()
+	if len(a.taken) == questions {
+		close(a.done)
+	}
+}
+
+func (a *answerer) Closed(error) {}
+
+func TestFirstOfManyAnswersLeaveEarly(t *testing.T) {
+	taken := func(awaited Outcome) []int64 {
+		c, far := RawPipe(Options{})
+		defer c.Close()
+		a := &answerer{conn: c, awaited: awaited, done: make(chan struct{})}
+		if err := far.Write(make([]byte, questions*HeaderSize)); err != nil {
+			t.Fatal(err)
+		}
+		c.Start(a)
+		<-a.done
+		return a.taken
+	}
+	if got := taken(0); got[questions-1] != 0 {
+		t.Errorf("%d bytes left before the last of the frames that nobody waits for was handled, want all to leave together", got[questions-1])
+	}
+	// What is held back when an answer is made: mostHeldBack, and the one that reached it.
+	const answer, most = HeaderSize + 512, mostHeldBack + HeaderSize + 512
+	for i, left := range taken(Awaited) {
+		if held := int64(i*answer) - left; held > most {
+			t.Fatalf("%d bytes of %d answers are held back, want at most %d: the peer waits for them", held, i, most)
+		}
+	}
+}
+
+func TestWhoQueuesBehindRunsLast(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector's scheduler shuffles")
+	}
+	// With one processor there is one queue, and nobody to take from it.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const others = 20
+	var ran atomic.Int32
+	for range others {
+		go func() { ran.Add(1) }()
+	}
+	new(inbox).queueBehind()
+	if n := ran.Load(); n != others {
+		t.Errorf("of %d goroutines that were ready before %d ran, want all", others, n)
+	}
+}
+
+// preempted is a medium whose peer runs in the writer's place.
+type preempted struct{ medium }
+
+func (p preempted) send(head, body []byte, files []*Descriptor, identify, wait bool) (int, error) {
+	for until := time.Since(began) + 2*burst; time.Since(began) < until; {
+	}
+	return p.medium.send(head, body, files, identify, wait)
+}
+
+func TestBurstGoesOnAfterThePeerHasRun(t *testing.T) {
+	c, _ := RawPipe(Options{})
+	defer c.Close()
+	c.m = preempted{c.m}
+	c.Append(&Frame{ID: 1})
+	before := time.Since(began)
+	c.FlushSoon()
+	// Counted from before the write, the next frame would begin a burst of its own.
+	if since := c.w.wrote - before; since < 2*burst {
+		t.Errorf("the burst counts from %v after FlushSoon began, want from after the write of at least %v", since, 2*burst)
 	}
 }

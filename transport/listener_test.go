@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -367,5 +368,64 @@ func TestListenerRetires(t *testing.T) {
 			}
 		}
 		l.Close()
+	}
+}
+
+// first tells the first frame, and the stack on which it came.
+type first struct {
+	frame chan Frame
+	stack []byte
+}
+
+func (f *first) Receive(got *Frame, _ bool) Outcome {
+	if f.stack == nil {
+		f.stack = make([]byte, 8<<10)
+		f.stack = f.stack[:runtime.Stack(f.stack, false)]
+		f.frame <- *got
+	}
+	return 0
+}
+
+func (f *first) Work()        {}
+func (f *first) Closed(error) {}
+
+// The socket of a service is made by whoever launches it, and its client has sent
+// already when it listens.
+func TestFirstClientOfASocketThatOthersMade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	fd, err := newSocket()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(fd, 8); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Dial(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.Append(&Frame{ID: 7})
+	c.Flush()
+	l, err := NewListener(fd, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f := &first{frame: make(chan Frame, 1)}
+	var accepted *Conn
+	if err := l.Start(func(c *Conn) { accepted = c; c.Start(f) }); err != nil {
+		t.Fatal(err)
+	}
+	got := <-f.frame
+	defer func() { accepted.Close() }()
+	if runtime.GOOS == "linux" && int(got.Sender.PID) != os.Getpid() {
+		t.Errorf("the first frame's sender has pid %d, want %d: nobody had asked the kernel before it was sent", got.Sender.PID, os.Getpid())
+	}
+	if !strings.Contains(string(f.stack), "acceptAlone") {
+		t.Errorf("the first client is read by another goroutine than it was accepted by:\n%s", f.stack)
 	}
 }
