@@ -167,3 +167,33 @@ func TestBurstGoesOnAfterThePeerHasRun(t *testing.T) {
 		t.Errorf("the burst counts from %v after FlushSoon began, want from after the write of at least %v", since, 2*burst)
 	}
 }
+
+func TestHalfWrittenComesBeforeTheRest(t *testing.T) {
+	c, far := RawPipe(Options{})
+	defer c.Close()
+	const frames, size = 100, 20 << 10 // ten times what the pipe holds
+	var order []string
+	for range frames {
+		c.Append(&Frame{Body: make([]byte, size)})
+	}
+	half, whole := make(chan int, 1), make(chan int, 1)
+	c.Written(func() { order = append(order, "whole"); whole <- c.QueuedFrames() })
+	c.HalfWritten(func() { order = append(order, "half"); half <- c.QueuedFrames() })
+	c.Flush()
+	if _, err := io.CopyN(io.Discard, far, frames*(HeaderSize+size)); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-whole; n != 0 {
+		t.Errorf("Written's call found %d frames that wait, want 0", n)
+	}
+	// Some more may leave before it is called, and some were in the pipe already.
+	if n := <-half; n == 0 || n > frames/2 {
+		t.Errorf("HalfWritten's call found %d frames that wait, want some, and at most half of %d", n, frames)
+	}
+	if order[0] != "half" {
+		t.Errorf("the calls came in the order %q, want half before whole", order)
+	}
+	idle := make(chan struct{})
+	c.HalfWritten(func() { close(idle) })
+	<-idle // of nothing half is written, too
+}

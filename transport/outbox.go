@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,8 @@ const (
 	mostUnread = 16 << 20
 	// firstLook and lastLook bound how long it takes to notice that the peer has read.
 	firstLook, lastLook = time.Millisecond, 64 * time.Millisecond
+	// roundSegments is what a writer takes at once.
+	roundSegments = 8
 	// spareSegments bounds what an idle connection keeps for the next frames.
 	spareSegments = 4
 )
@@ -222,7 +225,15 @@ func (w *outbox) writeSoon() {
 	w.write(batch, true)
 }
 
+// takeLocked takes what one round writes: no more than so much that who waits for a part
+// of the queue is told early.
 func (w *outbox) takeLocked() []segment {
+	if len(w.segs) > roundSegments {
+		batch := append(w.spare[:0], w.segs[:roundSegments]...)
+		clear(w.segs[:roundSegments])
+		w.segs, w.spare = w.segs[roundSegments:], nil
+		return batch
+	}
 	batch := w.segs
 	w.segs, w.spare = w.spare[:0], nil
 	return batch
@@ -249,11 +260,23 @@ func (c *Conn) Taken() int64 { return c.w.taken.Load() }
 
 // Written calls call once everything appended so far has been written or
 // dropped, on any goroutine and perhaps before Written returns. Calls run in the
-// order of Written, one at a time. call must not block.
-func (c *Conn) Written(call func()) {
-	w := &c.w
+// order in which they come due, one at a time. call must not block.
+func (c *Conn) Written(call func()) { c.w.mark(1, call) }
+
+// HalfWritten is Written for half of the frames that wait now: whoever makes more need
+// not wait until nothing is left to send.
+func (c *Conn) HalfWritten(call func()) { c.w.mark(2, call) }
+
+// mark has call called when one part of what waits is written.
+func (w *outbox) mark(parts uint64, call func()) {
 	w.mu.Lock()
-	w.marks = append(w.marks, mark{w.appended, call})
+	waiting := w.appended - w.written
+	at := w.written + (waiting+parts-1)/parts
+	i := len(w.marks)
+	for i > 0 && w.marks[i-1].at > at {
+		i--
+	}
+	w.marks = slices.Insert(w.marks, i, mark{at, call})
 	w.mu.Unlock()
 	w.callMarks()
 }

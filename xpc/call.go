@@ -98,6 +98,11 @@ func (c *Connection) send(m *Dictionary) error {
 		return err
 	}
 	c.mu.Lock()
+	return c.submitSend(o)
+}
+
+// submitSend is called with c.mu held; it releases it.
+func (c *Connection) submitSend(o *outgoing) error {
 	id := c.newID()
 	o.frame.ID = uint64(id)
 	c.after.soon = true
@@ -398,6 +403,9 @@ const sendWindow = 1 << 20
 // is invalid, or why m cannot be sent; then nothing was. Only a message that is
 // itself beyond MaxQueuedBytes, or that many senders together, cancel the connection.
 func (c *Connection) Send(ctx context.Context, m *Dictionary) error {
+	if sent, err := c.sendAtOnce(m); sent {
+		return err
+	}
 	for {
 		room, err := c.awaitRoom()
 		if err != nil {
@@ -414,13 +422,32 @@ func (c *Connection) Send(ctx context.Context, m *Dictionary) error {
 	}
 }
 
+// sendAtOnce is Send where nobody waits for room and there is some: with one look under
+// the lock. It reports whether that was so.
+func (c *Connection) sendAtOnce(m *Dictionary) (sent bool, err error) {
+	if c.crowded.Load() || m != nil && m.in != nil && m.in.isReply {
+		return false, nil
+	}
+	o, err := c.pack(m)
+	if err != nil {
+		return false, nil // what is wrong with the connection comes first
+	}
+	c.mu.Lock()
+	if _, full := c.sendingFull(); full || c.rare.reason != nil {
+		c.mu.Unlock()
+		o.discard()
+		return false, nil
+	}
+	return true, c.submitSend(o)
+}
+
 // awaitRoom returns nil when there is room, else a channel that is closed when it is time to look again.
 func (c *Connection) awaitRoom() (<-chan struct{}, error) {
 	c.mu.Lock()
 	room, await, err := c.roomLocked()
 	c.mu.Unlock()
 	if await != nil { // not under the lock: Written may call what others gave it, too
-		await.conn.Written(c.roomAgain)
+		await.conn.HalfWritten(c.roomAgain)
 	}
 	return room, err
 }
@@ -431,22 +458,29 @@ func (c *Connection) roomLocked() (room <-chan struct{}, await *link, err error)
 	if c.rare.reason != nil {
 		return nil, nil, &ConnectionError{Event: ErrConnectionInvalid, Cause: c.rare.reason}
 	}
-	queued, appended := c.waiting, 0
-	if c.link != nil {
-		appended = c.link.conn.Queued()
-		queued += appended
-	}
-	if queued == 0 || queued < min(sendWindow, c.limits.MaxQueuedBytes/2) {
+	appended, full := c.sendingFull()
+	if !full {
 		return nil, nil, nil
 	}
 	r := c.rarely()
 	if r.room == nil {
 		r.room = make(chan struct{})
+		c.crowded.Store(true)
 		if appended > 0 { // else only what is not appended yet is in the way
 			await = c.link
 		}
 	}
 	return r.room, await, nil
+}
+
+// sendingFull says whether so much is queued that Send waits, and how much of it was handed
+// to the socket; c.mu is held.
+func (c *Connection) sendingFull() (appended int, full bool) {
+	if c.link != nil {
+		appended = c.link.conn.Queued()
+	}
+	queued := c.waiting + appended
+	return appended, queued > 0 && queued >= min(sendWindow, c.limits.MaxQueuedBytes/2)
 }
 
 func (c *Connection) roomAgain() {

@@ -55,6 +55,7 @@ type Connection struct {
 	process   *transactions
 
 	sendLimits atomic.Pointer[Limits] // see agreeLimits; written under mu
+	crowded    atomic.Bool            // somebody waits for room; written under mu
 
 	mu       sync.Mutex // guards the rest; never held across I/O or the program's code
 	m        lifecycle.Machine

@@ -450,6 +450,7 @@ func (c *Connection) signalRoom() {
 	if c.rare.room != nil {
 		close(c.rare.room)
 		c.rare.room = nil
+		c.crowded.Store(false)
 	}
 }
 
