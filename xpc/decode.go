@@ -179,13 +179,13 @@ func (dec *decoder) reference(v *value, k *kin, t wire.Token) error {
 
 // sharedData maps what nobody can change, once, and copies everything else.
 func (dec *decoder) sharedData(v *value, t wire.Token) error {
-	mappable, err := dec.check(t, memory.ToRead)
+	id, mappable, err := dec.check(t, memory.ToRead)
 	if err != nil {
 		return err
 	}
 	file, size := dec.files[t.Num], int(t.Size())
 	if mappable {
-		r, known := receivedRegion(file, size)
+		r, known := receivedRegion(file, size, id)
 		if known {
 			dec.spent = append(dec.spent, file)
 		} else {
@@ -204,7 +204,7 @@ func (dec *decoder) sharedData(v *value, t wire.Token) error {
 }
 
 func (dec *decoder) sharedMemory(v *value, t wire.Token) error {
-	mappable, err := dec.check(t, memory.ToShare)
+	_, mappable, err := dec.check(t, memory.ToShare)
 	if err != nil {
 		return err
 	}
@@ -217,16 +217,16 @@ func (dec *decoder) sharedMemory(v *value, t wire.Token) error {
 	return nil
 }
 
-// check says whether the memory that t names may be mapped.
-func (dec *decoder) check(t wire.Token, u memory.Use) (mappable bool, err error) {
+// check says which file t names, and whether its memory may be mapped.
+func (dec *decoder) check(t wire.Token, u memory.Use) (id memory.ID, mappable bool, err error) {
 	if t.Size() > uint64(dec.lim.MaxSharedSize-dec.shared) {
-		return false, dec.badMemory(t, fmt.Errorf("with it the message shares more than the limit MaxSharedSize of %d", dec.lim.MaxSharedSize))
+		return id, false, dec.badMemory(t, fmt.Errorf("with it the message shares more than the limit MaxSharedSize of %d", dec.lim.MaxSharedSize))
 	}
 	dec.shared += int(t.Size())
-	if mappable, err = memory.Check(dec.files[t.Num].FD(), int(t.Size()), u); err != nil {
-		return false, dec.badMemory(t, err)
+	if id, mappable, err = memory.Check(dec.files[t.Num].FD(), int(t.Size()), u); err != nil {
+		return id, false, dec.badMemory(t, err)
 	}
-	return mappable, nil
+	return id, mappable, nil
 }
 
 func (dec *decoder) badMemory(t wire.Token, err error) error {

@@ -43,14 +43,11 @@ func regionOf(b []byte) *region {
 
 // receivedRegion is the region of a file that can be mapped. It is known if this process
 // has it already: it made the file and was sent it back, or was sent it before. Else the
-// region has taken over d, and is to be counted.
-func receivedRegion(d *transport.Descriptor, size int) (r *region, known bool) {
-	id, ok := memory.Identify(d.FD())
-	if ok {
-		regions.mu.Lock()
-		r = regions.byFile[id].Value()
-		regions.mu.Unlock()
-	}
+// region has taken over d, and is to be counted. id is the file's.
+func receivedRegion(d *transport.Descriptor, size int, id memory.ID) (r *region, known bool) {
+	regions.mu.Lock()
+	r = regions.byFile[id].Value()
+	regions.mu.Unlock()
 	if r != nil && r.size == size && memory.Same(r.d.FD(), d.FD()) {
 		return r, true
 	}

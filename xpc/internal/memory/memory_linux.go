@@ -144,29 +144,30 @@ func copyBySteps(to, from []byte) {
 // Check says whether a file that somebody sent has n bytes of memory, and whether
 // it may be mapped for this use; else it can be read with Read. It never waits
 // for whoever may be behind the file: seals are asked for first, which only
-// memory has.
-func Check(fd, n int, u Use) (mappable bool, err error) {
+// memory has. id is the file's number.
+func Check(fd, n int, u Use) (id ID, mappable bool, err error) {
 	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	if err != nil {
-		return false, errors.New("the descriptor is not shared memory")
+		return ID{}, false, errors.New("the descriptor is not shared memory")
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return false, os.NewSyscallError("fstat", err)
+		return ID{}, false, os.NewSyscallError("fstat", err)
 	}
+	id = ID{uint64(st.Dev), st.Ino}
 	switch {
-	case !onTmpfs(fd, uint64(st.Dev)):
-		return false, errors.New("the memory is of a kind that cannot be relied on, such as huge pages")
+	case !onTmpfs(fd, id.device):
+		return id, false, errors.New("the memory is of a kind that cannot be relied on, such as huge pages")
 	case st.Size < int64(n):
-		return false, ErrShort
+		return id, false, ErrShort
 	case st.Blocks*512 < int64(n):
-		return false, errors.New("the memory has holes: to read it would take memory of the reader's")
+		return id, false, errors.New("the memory has holes: to read it would take memory of the reader's")
 	}
 	want := constant
 	if u == ToShare {
 		want = unix.F_SEAL_SHRINK
 	}
-	return seals&want == want || u == ToShare && !Seals(), nil
+	return id, seals&want == want || u == ToShare && !Seals(), nil
 }
 
 // memfds is the device of what memfd_create makes, which is there as long as the kernel;

@@ -44,7 +44,7 @@ func TestMemoryIsFetchedAhead(t *testing.T) {
 		if err := unix.Fstat(fd, &st); err != nil || st.Size != int64(n) {
 			t.Errorf("file %d has %d bytes, want %d: %v", i, st.Size, n, err)
 		}
-		if ok, err := Check(fd, n, ToRead); !ok || err != nil {
+		if _, ok, err := Check(fd, n, ToRead); !ok || err != nil {
 			t.Errorf("file %d cannot be mapped: %v", i, err)
 		}
 		end := make([]byte, 16)
@@ -85,7 +85,7 @@ func TestLongFilesLieInHugePages(t *testing.T) {
 	copied, err := CreateFrom(whole)
 	must(t, copied, err)
 	for name, fd := range map[string]int{"made": made, "copied": copied} {
-		if ok, err := Check(fd, n, ToShare); err != nil || ok != (fd == copied) {
+		if _, ok, err := Check(fd, n, ToShare); err != nil || ok != (fd == copied) {
 			t.Errorf("%s: it can be mapped: %v, %v", name, ok, err)
 		}
 		if hugeMapped(t, bare) > 0 && hugeMapped(t, fd) == 0 {
@@ -175,7 +175,7 @@ func TestWhatASenderMayTry(t *testing.T) {
 		}, "not shared memory"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			mappable, err := Check(does.file(), n, ToRead)
+			_, mappable, err := Check(does.file(), n, ToRead)
 			switch {
 			case mappable:
 				t.Error("it would be mapped, and could be changed or taken away")
@@ -190,12 +190,12 @@ func TestWhatASenderMayTry(t *testing.T) {
 		fd := memfd(unix.MFD_ALLOW_SEALING | unix.MFD_HUGETLB)
 		unix.Ftruncate(fd, 2<<20)
 		Seal(fd)
-		if _, err := Check(fd, n, ToRead); err == nil || !strings.Contains(err.Error(), "huge pages") {
+		if _, _, err := Check(fd, n, ToRead); err == nil || !strings.Contains(err.Error(), "huge pages") {
 			t.Errorf("got %v: huge pages can be sealed and still end their reader", err)
 		}
 	})
 	t.Run("shared and not sealed", func(t *testing.T) {
-		if ok, err := Check(filled(0), n, ToShare); ok || err != nil {
+		if _, ok, err := Check(filled(0), n, ToShare); ok || err != nil {
 			t.Errorf("got %v %v: it can be shrunk under its reader", ok, err)
 		}
 	})

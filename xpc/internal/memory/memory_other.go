@@ -26,19 +26,19 @@ func reserve(fd, n int) error { return os.NewSyscallError("ftruncate", unix.Ftru
 
 // Check says whether a file that somebody sent has n bytes, and whether it may be
 // mapped for this use; else it can be read with Read. Nothing is sealed here, so
-// data is always copied, and shared memory relies on its other users.
-func Check(fd, n int, u Use) (mappable bool, err error) {
+// data is always copied, and shared memory relies on its other users. There is no id.
+func Check(fd, n int, u Use) (id ID, mappable bool, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return false, os.NewSyscallError("fstat", err)
+		return ID{}, false, os.NewSyscallError("fstat", err)
 	}
 	if uint32(st.Mode)&unix.S_IFMT != unix.S_IFREG {
-		return false, errors.New("the descriptor is not shared memory")
+		return ID{}, false, errors.New("the descriptor is not shared memory")
 	}
 	if st.Size < int64(n) {
-		return false, ErrShort
+		return ID{}, false, ErrShort
 	}
-	return u == ToShare, nil
+	return ID{}, u == ToShare, nil
 }
 
 // ID is a file's number.

@@ -44,7 +44,7 @@ func TestWhatIsPutInComesOut(t *testing.T) {
 		want := pattern(3 << 20)
 		fd, err := CreateFrom(want)
 		must(t, fd, err)
-		mappable, err := Check(fd, len(want), ToRead)
+		_, mappable, err := Check(fd, len(want), ToRead)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestSharedMemoryIsShared(t *testing.T) {
 	bothWays(t, func(t *testing.T) {
 		fd, err := Create(Pages(5000), ToShare)
 		must(t, fd, err)
-		if ok, err := Check(fd, Pages(5000), ToShare); !ok || err != nil {
+		if _, ok, err := Check(fd, Pages(5000), ToShare); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
 		a, err := NewRoom(Pages(5000)).Lay(fd, ToShare)
@@ -148,12 +148,12 @@ func TestRefused(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	if _, err := Check(int(r.Fd()), 1, ToRead); err == nil {
+	if _, _, err := Check(int(r.Fd()), 1, ToRead); err == nil {
 		t.Error("a pipe passed for memory")
 	}
 	fd, err := CreateFrom(pattern(4096))
 	must(t, fd, err)
-	if _, err := Check(fd, 4097, ToRead); !errors.Is(err, ErrShort) {
+	if _, _, err := Check(fd, 4097, ToRead); !errors.Is(err, ErrShort) {
 		t.Errorf("sealed but short: got %v", err)
 	}
 	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
