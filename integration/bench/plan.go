@@ -31,7 +31,8 @@ const (
 )
 
 // plan is all works that run in rounds, in their order. The first one makes the
-// first line of output.
+// first line of output. A work has more rounds where one has few samples, and the
+// first rounds find nothing that can be used again.
 var plan = []work{
 	{wRTT, "64 B round trip, one caller", command{"rtt", 64, 1, 200}, 11, 7, false},
 	{wRTT4K, "4 KiB round trip, one caller", command{"rtt", 4096, 1, 200}, 5, 1, false},
@@ -41,9 +42,9 @@ var plan = []work{
 	{wOneWay, "64 B one-way messages", command{"oneway", 64, 1, 300}, 5, 1, false},
 	{wMega, "1 MiB echo, one caller", command{"rtt", 1 << 20, 1, 200}, 5, 1, false},
 	{wHuge, "64 MiB echo, one caller", command{"rtt", 64 << 20, 1, 600}, 5, 0, false},
-	{wHand, "1 GiB handed over, first and last page read", command{"hand", 1 << 30, 1, 100}, 5, 0, true},
-	{wConnect, "connect and first reply", command{"connect", 64, 1, 200}, 5, 1, false},
-	{wCold, "launch and first reply", command{"cold", 64, 1, 500}, 5, 1, true},
+	{wHand, "1 GiB handed over, first and last page read", command{"hand", 1 << 30, 1, 100}, 11, 0, true},
+	{wConnect, "connect and first reply", command{"connect", 64, 1, 200}, 11, 1, false},
+	{wCold, "launch and first reply", command{"cold", 64, 1, 500}, 11, 1, true},
 	{wAllocs, "allocations", command{"allocs", 64, 1, 300}, 1, 1, false},
 }
 
