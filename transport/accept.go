@@ -22,8 +22,6 @@ func (l *Listener) Accept() (*Conn, error) {
 // connected makes a Conn of a socket that was accepted. Linux hands the listening socket's
 // wish to be told who writes on to it; whether that is so here the first one shows.
 func (l *Listener) connected(fd int) (*Conn, error) {
-	if !l.asked {
-		l.asked, l.tells = true, passes(fd)
-	}
+	l.first.Do(func() { l.tells = passes(fd) })
 	return newConnected(&socket{fd: fd, blocks: acceptedBlocks, tells: l.tells}, l.opts)
 }

@@ -40,8 +40,9 @@ type Listener struct {
 	// Touched by the accepting goroutine only.
 	fruitless int
 	empty     time.Time
-	asked     bool // whether accepted sockets inherit being told who writes:
-	tells     bool // they do
+
+	first sync.Once // has accepted one, and seen whether
+	tells bool      // accepted sockets inherit being told who writes
 
 	mu     sync.Mutex // guards the rest
 	entry  pollEntry

@@ -37,7 +37,7 @@ type socket struct {
 	spin  spin
 
 	blocks bool // the descriptor waits in system calls; else whoever first waits makes it do so
-	tells  bool // the kernel attaches who writes to what comes
+	tells  bool // from birth, the kernel attaches who writes to what comes; else it is asked to
 	// Who waits for bytes returns after a while; who waits for room does. The reader's, and the writer's.
 	boundsReads, boundsWrites bool
 }
@@ -67,7 +67,6 @@ func (s *socket) prepare() error {
 		if err := credentials.EnableReceive(s.fd); err != nil && !errors.Is(err, credentials.ErrUnsupported) {
 			return err
 		}
-		s.tells = true
 	}
 	return s.entry.add(s.fd, s.conn)
 }

@@ -88,3 +88,24 @@ func TestSpinFinds(t *testing.T) {
 		t.Error("it still counts as spinning after it returned")
 	}
 }
+
+// Only where much goes both ways a reader looks longer: a stream that nobody answers, and
+// one call after the other, have nothing of it.
+func TestLivelyIsMuchInBothDirections(t *testing.T) {
+	in := new(inbox)
+	for i, c := range []struct {
+		frames int
+		taken  int64
+		want   bool
+	}{
+		{2, 100, true},  // several came, and something was written
+		{2, 100, false}, // nothing was written since
+		{1, 200, false}, // one came
+		{5, 300, true},
+		{0, 400, false},
+	} {
+		if in.notice(c.frames, c.taken); in.lively != c.want {
+			t.Errorf("look %d: after %d frames and %d bytes written in all lively is %v, want %v", i, c.frames, c.taken, in.lively, c.want)
+		}
+	}
+}
