@@ -92,6 +92,11 @@ type answerer struct {
 
 const questions = 64
 
+// unticked is a medium whose reader keeps its role however long it is kept from running.
+type unticked struct{ medium }
+
+func (unticked) startTicking() {}
+
 func (a *answerer) Receive(*Frame, bool) Outcome { return Work | a.awaited }
 
 func (a *answerer) Work() {
@@ -109,6 +114,7 @@ func TestFirstOfManyAnswersLeaveEarly(t *testing.T) {
 	taken := func(awaited Outcome) []int64 {
 		c, far := RawPipe(Options{})
 		defer c.Close()
+		c.m = unticked{c.m}
 		a := &answerer{conn: c, awaited: awaited, done: make(chan struct{})}
 		if err := far.Write(make([]byte, questions*HeaderSize)); err != nil {
 			t.Fatal(err)
