@@ -13,8 +13,8 @@ import (
 	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
 )
 
-// fakeRegistry answers look-ups of the names that it was given, and nothing else.
-func fakeRegistry(t *testing.T, names map[string]*Endpoint) (path string) {
+// registryThat hands each request to answer, on the queue of the connection it came by.
+func registryThat(t *testing.T, answer func(p *Connection, m *Dictionary)) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "r")
 	fd, err := transport.Listen(path)
@@ -28,23 +28,35 @@ func fakeRegistry(t *testing.T, names map[string]*Endpoint) (path string) {
 			return
 		}
 		p.SetEventHandler(func(o Object) {
-			m, _ := o.(*Dictionary)
-			r := m.CreateReply()
-			if r == nil {
-				return
+			if m, ok := o.(*Dictionary); ok {
+				answer(p, m)
 			}
-			if ep := names[m.GetString(bootstrap.KeyName)]; ep != nil {
-				r.Set(bootstrap.KeyEndpoint, ep)
-			} else {
-				r.SetInt64(bootstrap.KeyError, int64(bootstrap.UnknownService))
-			}
-			p.SendMessage(r)
 		})
 		p.Activate()
 	})
 	l.Activate()
 	t.Cleanup(func() { l.Cancel(); <-l.Done() })
 	return path
+}
+
+// fakeRegistry answers look-ups of the names that it was given, and nothing else.
+func fakeRegistry(t *testing.T, names map[string]*Endpoint) (path string) {
+	t.Helper()
+	return registryThat(t, func(p *Connection, m *Dictionary) { found(p, m, names[m.GetString(bootstrap.KeyName)]) })
+}
+
+// found answers a look-up; the name is unknown if ep is nil.
+func found(p *Connection, m *Dictionary, ep *Endpoint) {
+	r := m.CreateReply()
+	if r == nil {
+		return
+	}
+	if ep != nil {
+		r.Set(bootstrap.KeyEndpoint, ep)
+	} else {
+		r.SetInt64(bootstrap.KeyError, int64(bootstrap.UnknownService))
+	}
+	p.SendMessage(r)
 }
 
 func clientOf(roots bool, paths ...string) *registryClient {

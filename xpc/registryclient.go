@@ -255,10 +255,28 @@ func (r *registryClient) repeat(conn *Connection) {
 			return
 		}
 	}
+	r.lookUpAgain(conn, names, leastPause)
+}
+
+// mostLate bounds the pauses before a name is asked for again that a restarted registry
+// does not know: who serves it may not have told it yet. They come to about a second.
+const mostLate = 64 * leastPause
+
+// lookUpAgain asks for the names, and again after a pause for those that are not there.
+// Its end without an answer is the registry's, whose loss repeats it.
+func (r *registryClient) lookUpAgain(conn *Connection, names []string, pause time.Duration) {
+	var missing []string
 	for _, name := range names {
-		if r.lookUpAgain(conn, name) != nil {
+		there, err := r.foundAgain(conn, name, pause > mostLate)
+		if err != nil {
 			return
 		}
+		if !there {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		time.AfterFunc(pause, func() { r.lookUpAgain(conn, missing, 2*pause) })
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -266,15 +284,28 @@ func (r *registryClient) repeat(conn *Connection) {
 	r.closeIfIdle()
 }
 
-// lookUpAgain fails only if the registry does not answer.
-func (r *registryClient) lookUpAgain(conn *Connection, name string) error {
+// foundAgain asks for one name. Who wanted it before the registry was asked for the last
+// time, or is not allowed to have it, hears of its end; who has come since waits for the
+// next answer. It fails only if the registry does not answer.
+func (r *registryClient) foundAgain(conn *Connection, name string, last bool) (bool, error) {
+	r.mu.Lock()
+	var users map[*Connection]struct{}
+	if n := r.names[name]; n != nil {
+		users = maps.Clone(n.users)
+	}
+	r.mu.Unlock()
+	if len(users) == 0 {
+		return true, nil // nobody wants it any more
+	}
 	answer, err := r.request(context.Background(), conn, bootstrap.OpLookUp, name, false)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := refusal("lookup", answer); err != nil {
-		r.gone(name, err.Error())
-		return nil
+		if !last && errors.Is(err, ErrUnknownName) {
+			return false, nil
+		}
+		return !r.goneFor(users, name, err.Error()), nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -282,7 +313,7 @@ func (r *registryClient) lookUpAgain(conn *Connection, name string) error {
 	if n := r.names[name]; n != nil && ep != nil {
 		n.endpoint = ep
 	}
-	return nil
+	return true, nil
 }
 
 // serveAgain fails only if the registry does not answer. A listener whose name is
@@ -325,19 +356,36 @@ func (r *registryClient) isJob() bool {
 	return r.obeys
 }
 
+// gone: the registry says that a name is not there any more.
 func (r *registryClient) gone(name, reason string) {
 	r.mu.Lock()
-	n := r.names[name]
-	delete(r.names, name)
+	var users map[*Connection]struct{}
+	if n := r.names[name]; n != nil {
+		users = maps.Clone(n.users)
+	}
+	r.mu.Unlock()
+	r.goneFor(users, name, reason)
+}
+
+// goneFor tells users of a name of its end. It reports whether there are others.
+func (r *registryClient) goneFor(users map[*Connection]struct{}, name, reason string) (others bool) {
+	r.mu.Lock()
+	if n := r.names[name]; n != nil {
+		maps.DeleteFunc(n.users, func(c *Connection, _ struct{}) bool {
+			_, told := users[c]
+			return told
+		})
+		if others = len(n.users) > 0; !others {
+			delete(r.names, name)
+		}
+	}
 	r.closeIfIdle()
 	r.mu.Unlock()
-	if n == nil {
-		return
-	}
 	why := &because{ErrUnknownName, fmt.Sprintf("the name %s is gone: %s", name, reason)}
-	for c := range n.users {
+	for c := range users {
 		c.originGone(why)
 	}
+	return others
 }
 
 // originGone tells a connection that its name was unloaded (R123). A socket that

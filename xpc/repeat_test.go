@@ -1,10 +1,13 @@
 package xpc
 
 import (
+	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 
 	"github.com/openxpc/openxpc/transport"
 	"github.com/openxpc/openxpc/xpc/bootstrap"
+	"github.com/openxpc/openxpc/xpc/internal/lifecycle"
 )
 
 // forgetful is a registry that ends, as far as its client can see, when it is first
@@ -29,27 +33,8 @@ type forgetful struct {
 
 func newForgetful(t *testing.T) *forgetful {
 	t.Helper()
-	dir := t.TempDir()
-	f := &forgetful{path: filepath.Join(dir, "r"), dir: dir, last: make(chan string, 1), asked: map[string]int{}, owner: map[string]*Connection{}}
-	fd, err := transport.Listen(f.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := NewConnectionFromListener(os.NewFile(uintptr(fd), "registry"), nil)
-	l.SetEventHandler(func(o Object) {
-		p, ok := o.(*Connection)
-		if !ok {
-			return
-		}
-		p.SetEventHandler(func(o Object) {
-			if m, ok := o.(*Dictionary); ok {
-				f.request(p, m)
-			}
-		})
-		p.Activate()
-	})
-	l.Activate()
-	t.Cleanup(func() { l.Cancel(); <-l.Done() })
+	f := &forgetful{dir: t.TempDir(), last: make(chan string, 1), asked: map[string]int{}, owner: map[string]*Connection{}}
+	f.path = registryThat(t, f.request)
 	return f
 }
 
@@ -119,5 +104,104 @@ func TestACheckInWhileTheRegistryEnds(t *testing.T) {
 		c.Cancel()
 		<-c.Done()
 		<-ended
+	}
+}
+
+// A registry that was started again without a memory does not know a name before the
+// program that serves it has told: that is not the name's end. It is if it lasts.
+func TestANameComesBackAfterTheRegistry(t *testing.T) {
+	const name = "com.example.late"
+	for _, tt := range []struct {
+		what   string
+		denied int64 // look-ups after the restart
+		want   []error
+	}{
+		{"it comes back", 3, []error{ErrConnectionInterrupted}},
+		{"it never does", math.MaxInt64, []error{ErrConnectionInterrupted, ErrConnectionInvalid}},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			peers := make(chan *Connection, 2)
+			l := NewConnection("", nil)
+			l.SetEventHandler(func(o Object) {
+				p, ok := o.(*Connection)
+				if !ok {
+					return
+				}
+				p.SetEventHandler(func(o Object) {
+					if m, ok := o.(*Dictionary); ok {
+						p.SendMessage(m.CreateReply())
+					}
+				})
+				p.Activate()
+				peers <- p
+			})
+			l.Activate()
+			defer func() { l.Cancel(); <-l.Done() }()
+			ep := NewEndpoint(l)
+			var asked atomic.Int64
+			back := make(chan struct{})
+			r := clientOf(false, registryThat(t, func(p *Connection, m *Dictionary) {
+				switch n := asked.Add(1); {
+				case n == 1:
+					found(p, m, ep)
+					p.SendBarrier(p.Cancel)
+				case n-1 <= tt.denied:
+					found(p, m, nil)
+				default:
+					found(p, m, ep)
+					close(back)
+				}
+			}))
+			events := make(chan error, 4)
+			c := newConnection(lifecycle.Named, name, &nameOrigin{[]*registryClient{r}}, nil)
+			c.SetEventHandler(func(o Object) { events <- o.(*Error) })
+			c.Activate()
+			if _, err := c.SendMessageWithReplySync(context.Background(), NewDictionary()); err != nil {
+				t.Fatal(err)
+			}
+			if len(tt.want) == 1 {
+				<-back
+			}
+			(<-peers).Cancel() // the service goes on, and only this connection to it ends
+			for _, want := range tt.want {
+				if got := <-events; got != want {
+					t.Errorf("got %v, want %v", got, want)
+				}
+			}
+			if len(tt.want) == 1 {
+				if _, err := c.SendMessageWithReplySync(context.Background(), NewDictionary()); err != nil {
+					t.Errorf("the name is there, and a request fails: %v", err)
+				}
+			}
+			c.Cancel()
+			<-c.Done()
+		})
+	}
+}
+
+// Who has begun to use a name since the registry was asked for it does not hear of an
+// end that was answered to others.
+func TestTheEndOfANameIsForThoseWhoWaited(t *testing.T) {
+	_, ep := echoListener(t)
+	var r *registryClient
+	early, late := newConnection(lifecycle.Named, "n", nearestAlone, nil), newConnection(lifecycle.Named, "n", nearestAlone, nil)
+	r = clientOf(false, registryThat(t, func(p *Connection, m *Dictionary) {
+		r.known("n", late)
+		found(p, m, nil)
+	}))
+	r.names["n"] = &registryName{endpoint: ep, users: map[*Connection]struct{}{early: {}}}
+	if there, err := r.foundAgain(r.use(), "n", true); there || err != nil {
+		t.Errorf("got %v and %v, want that it is to be asked for again", there, err)
+	}
+	if early.rarely().unloaded == nil || late.rarely().unloaded != nil {
+		t.Error("the early one must be told, and the late one not")
+	}
+	r.leave("n", late)
+	r.done()
+	for _, c := range []*Connection{early, late} {
+		c.SetEventHandler(func(Object) {})
+		c.Activate()
+		c.Cancel()
+		<-c.Done()
 	}
 }
