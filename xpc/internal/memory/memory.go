@@ -72,13 +72,10 @@ func CreateFrom(b []byte) (fd int, err error) {
 	if !Seals() {
 		return copyToFile(b)
 	}
-	if fd = takeAhead(len(b)); fd < 0 {
-		fd, err = newMemory()
+	if fd, err = newMemory(); err != nil {
+		return -1, err
 	}
-	if err == nil {
-		err = fill(fd, b)
-	}
-	if err == nil {
+	if err = fill(fd, b); err == nil {
 		err = Seal(fd)
 	}
 	if err != nil {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"sync/atomic"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,80 +63,6 @@ func Seal(fd int) error { return addSeals(fd, constant) }
 func addSeals(fd, seals int) error {
 	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals|unix.F_SEAL_SEAL)
 	return os.NewSyscallError("fcntl", err)
-}
-
-func reserve(fd, n int) error {
-	fetchHuge(fd, n, unix.PROT_READ, nil)
-	for {
-		err := unix.Fallocate(fd, 0, 0, int64(n))
-		if err != unix.EINTR {
-			return os.NewSyscallError("fallocate", err)
-		}
-	}
-}
-
-const (
-	hugePage = 2 << 20
-	hugeFrom = 16 << 20 // what is shorter is filled sooner without
-)
-
-// noHugePages is set where the kernel makes none on demand, as before Linux 6.1.
-var noHugePages atomic.Bool
-
-// fetchHuge makes a file n bytes long and fetches as much of it as can be had in huge
-// pages: to fetch, write, seal and free them takes half the time of small ones. They are
-// the kernel's to split and swap like others, unlike those of hugetlbfs. If all that
-// huge pages can hold lies in such, it is lent to use, which may be nil.
-func fetchHuge(fd, n, prot int, use func([]byte)) {
-	size := uintptr(n / hugePage * hugePage)
-	if n < hugeFrom || noHugePages.Load() || unix.Ftruncate(fd, int64(n)) != nil {
-		return
-	}
-	place, err := unix.MmapPtr(-1, 0, nil, size+hugePage, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
-	if err != nil {
-		return
-	}
-	defer unix.MunmapPtr(place, size+hugePage)
-	aligned := unsafe.Add(place, -uintptr(place)%hugePage)
-	if _, err := unix.MmapPtr(fd, 0, aligned, size, prot, unix.MAP_SHARED|unix.MAP_FIXED); err != nil {
-		return
-	}
-	for at := uintptr(0); at < size; at += hugePage { // the kernel passes over a huge page's range that has no page at all
-		unix.Fallocate(fd, 0, int64(at), 1)
-	}
-	whole := unsafe.Slice((*byte)(aligned), size)
-	switch err := unix.Madvise(whole, unix.MADV_COLLAPSE); {
-	case err == unix.EINVAL:
-		noHugePages.Store(true)
-	case err == nil && use != nil:
-		use(whole)
-	}
-}
-
-// fill writes b into a new file: where that lies in huge pages two processors at once,
-// which the kernel would have wait for each other.
-func fill(fd int, b []byte) error {
-	done := 0
-	fetchHuge(fd, len(b), unix.PROT_READ|unix.PROT_WRITE, func(whole []byte) {
-		done = len(whole)
-		half := done / 2
-		other := make(chan struct{})
-		go func() { // ends with its half
-			copyBySteps(whole[half:], b[half:done])
-			close(other)
-		}()
-		copyBySteps(whole[:half], b)
-		<-other
-	})
-	return writeAll(fd, b, done)
-}
-
-// copyBySteps fills to, and lets others of this process stop it now and then.
-func copyBySteps(to, from []byte) {
-	const step = 1 << 20
-	for at := 0; at < len(to); at += step {
-		copy(to[at:min(at+step, len(to))], from[at:])
-	}
 }
 
 // Check says whether a file that somebody sent has n bytes of memory, and whether

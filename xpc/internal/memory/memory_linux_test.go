@@ -2,11 +2,14 @@ package memory
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -14,91 +17,135 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Who makes one large file after the other finds the memory of the next one fetched:
-// it is as good as any, of just the size that is needed, and given up if none comes.
-func TestMemoryIsFetchedAhead(t *testing.T) {
+// What is made in two threads is whole, wherever huge pages end and small ones begin.
+func TestLongFiles(t *testing.T) {
 	if !Seals() {
-		t.Skip("this system cannot seal")
+		t.Skip("this process makes files")
 	}
-	waitFor := func(d time.Duration) {
-		ahead.Lock()
-		defer ahead.Unlock()
-		aheadFor = d
+	defer func(c func([]byte) error) { collapse = c; hugeAgain.Store(0) }(collapse)
+	whole := make([]byte, hugeFrom+5*hugePage/2+8)
+	for i := 0; i < len(whole); i += 8 { // each place is known by what is there
+		binary.NativeEndian.PutUint64(whole[i:], uint64(i)*0x9e3779b97f4a7c15)
 	}
-	defer waitFor(aheadFor)
-	waitFor(time.Hour) // however slow the machine
-	next := func() *fetched {
-		ahead.Lock()
-		defer ahead.Unlock()
-		return ahead.next
-	}
-	whole := pattern(aheadFrom + 1<<20)
-	for i, n := range []int{len(whole), len(whole), len(whole) - pageSize - 1, aheadFrom} {
-		before := next()
-		fd, err := CreateFrom(whole[:n])
-		must(t, fd, err)
-		if (before != nil) != (i > 1) || before != nil && before.fd != fd {
-			t.Errorf("file %d: want that its memory was there, from the third one on", i)
+	real := collapse
+	for name, end := range map[string]struct {
+		huge int64
+		err  error
+	}{"as many as there are": {math.MaxInt64, nil}, "none": {0, unix.ENOMEM}, "an old kernel": {0, unix.EINVAL}, "two": {2, unix.EAGAIN}} {
+		for _, n := range []int{len(whole), hugeFrom, hugeFrom + 1, hugeFrom - 1} {
+			var asked atomic.Int64
+			collapse = func(b []byte) error {
+				if asked.Add(1) > end.huge {
+					return end.err
+				}
+				return real(b)
+			}
+			hugeAgain.Store(0)
+			copied, err := CreateFrom(whole[:n])
+			must(t, copied, err)
+			if again := hugeAgain.Load(); end.err != nil && n >= hugeFrom && (again == math.MaxInt64) != (end.err == unix.EINVAL) {
+				t.Errorf("%s: they are asked for again after %v", name, time.Duration(again))
+			}
+			if _, ok, err := Check(copied, n, ToRead); !ok || err != nil {
+				t.Errorf("%s: %d bytes cannot be mapped: %v", name, n, err)
+			}
+			if b, err := Read(copied, n); err != nil || !bytes.Equal(b, whole[:n]) {
+				t.Errorf("%s: what was copied of %d bytes is something else: %v", name, n, err)
+			}
+			hugeAgain.Store(0)
+			asked.Store(0)
+			made, err := Create(n, ToRead)
+			must(t, made, err)
+			var st unix.Stat_t
+			if err := unix.Fstat(made, &st); err != nil || st.Size != int64(n) || st.Blocks*512 < int64(n) {
+				t.Errorf("%s: %d bytes with memory for %d were made, want %d: %v", name, st.Size, st.Blocks*512, n, err)
+			}
 		}
-		var st unix.Stat_t
-		if err := unix.Fstat(fd, &st); err != nil || st.Size != int64(n) {
-			t.Errorf("file %d has %d bytes, want %d: %v", i, st.Size, n, err)
-		}
-		if _, ok, err := Check(fd, n, ToRead); !ok || err != nil {
-			t.Errorf("file %d cannot be mapped: %v", i, err)
-		}
-		end := make([]byte, 16)
-		if _, err := unix.Pread(fd, end, int64(n-len(end))); err != nil || string(end) != string(whole[n-len(end):n]) {
-			t.Errorf("file %d ends with %q: %v", i, end, err)
-		}
-	}
-	f := next()
-	if f == nil {
-		t.Fatal("nothing was fetched")
-	}
-	waitFor(0)
-	for deadline := time.Now().Add(30 * time.Second); next() != nil; runtime.Gosched() {
-		runtime.GC()
-		if time.Now().After(deadline) {
-			t.Fatal("what was fetched in vain is kept")
-		}
-	}
-	f.Lock()
-	defer f.Unlock()
-	if _, err := unix.FcntlInt(uintptr(f.fd), unix.F_GETFD, 0); err == nil {
-		t.Error("its descriptor is open")
 	}
 }
 
-// Long files lie in huge pages where there are any, and are as long as they should be.
+// Long files lie in huge pages where there are any.
 func TestLongFilesLieInHugePages(t *testing.T) {
 	if !Seals() {
 		t.Skip("this process makes files")
 	}
 	const n = hugeFrom + hugePage/2
-	whole := pattern(n)
 	bare, err := newMemory()
 	must(t, bare, err)
-	fetchHuge(bare, n, unix.PROT_READ, nil)
+	if err := unix.Ftruncate(bare, n); err != nil {
+		t.Fatal(err)
+	}
+	if err := fallocate(bare, 0, 1); err != nil {
+		t.Fatal(err)
+	}
 	made, err := Create(n, ToRead)
 	must(t, made, err)
-	copied, err := CreateFrom(whole)
+	copied, err := CreateFrom(pattern(n))
 	must(t, copied, err)
 	for name, fd := range map[string]int{"made": made, "copied": copied} {
 		if _, ok, err := Check(fd, n, ToShare); err != nil || ok != (fd == copied) {
 			t.Errorf("%s: it can be mapped: %v, %v", name, ok, err)
 		}
-		if hugeMapped(t, bare) > 0 && hugeMapped(t, fd) == 0 {
+		if hugeMapped(t, bare, true) > 0 && hugeMapped(t, fd, false) == 0 {
 			t.Errorf("%s: it has no huge page, although there are some", name)
 		}
 	}
-	if b, err := Read(copied, n); err != nil || !bytes.Equal(b, whole) {
-		t.Errorf("what was copied is something else: %v", err)
+}
+
+// Two threads do the work once, and have the processors afterwards that they had before:
+// also where the other one cannot come to it.
+func TestByTwo(t *testing.T) {
+	for _, most := range []int{1, 2} {
+		t.Run(fmt.Sprint(most), func(t *testing.T) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(most))
+			before := affinities(t)
+			for range 200 {
+				var next atomic.Int64
+				var done [50]atomic.Int64
+				byTwo(func(pause func()) {
+					for n := next.Add(1) - 1; n < int64(len(done)); n = next.Add(1) - 1 {
+						done[n].Add(1)
+						pause()
+					}
+				})
+				for n := range done {
+					if got := done[n].Load(); got != 1 {
+						t.Fatalf("part %d was done %d times", n, got)
+					}
+				}
+			}
+			for allowed := range affinities(t) {
+				if !before[allowed] {
+					t.Errorf("a thread may use the processors %s, want %v", allowed, before)
+				}
+			}
+		})
 	}
 }
 
-// hugeMapped is how many kB of a file's start are mapped by huge pages.
-func hugeMapped(t *testing.T, fd int) (kb int) {
+// affinities are the processors that this process's threads may use.
+func affinities(t *testing.T) map[string]bool {
+	t.Helper()
+	files, err := filepath.Glob("/proc/self/task/*/status")
+	if err != nil || len(files) == 0 {
+		t.Skip("there is no /proc")
+	}
+	all := map[string]bool{}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		_, allowed, _ := strings.Cut(string(text), "Cpus_allowed_list:")
+		allowed, _, _ = strings.Cut(allowed, "\n")
+		all[strings.TrimSpace(allowed)] = true
+	}
+	return all
+}
+
+// hugeMapped is how many kB of a file's start are mapped by huge pages, which are asked
+// for first or not.
+func hugeMapped(t *testing.T, fd int, ask bool) (kb int) {
 	room, err := unix.MmapPtr(-1, 0, nil, 2*hugePage, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +154,9 @@ func hugeMapped(t *testing.T, fd int) (kb int) {
 	aligned := unsafe.Add(room, -uintptr(room)%hugePage)
 	if _, err := unix.MmapPtr(fd, 0, aligned, hugePage, unix.PROT_READ, unix.MAP_SHARED|unix.MAP_FIXED); err != nil {
 		t.Fatal(err)
+	}
+	if ask {
+		collapse(unsafe.Slice((*byte)(aligned), hugePage)) // where there are none it says so, and the figure too
 	}
 	runtime.KeepAlive(*(*byte)(aligned))
 	maps, err := os.ReadFile("/proc/self/smaps")
