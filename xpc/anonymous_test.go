@@ -6,34 +6,39 @@ import (
 	"testing"
 )
 
-// echoListener is an anonymous listener whose peers send every request back.
-func echoListener(t testing.TB) (*Connection, *Endpoint) {
-	l := NewConnection("", nil)
+// serving has a listener's peers hand each message to answer, on their own queues, until
+// the test ends.
+func serving(t testing.TB, l *Connection, answer func(p *Connection, m *Dictionary)) {
 	l.SetEventHandler(func(o Object) {
 		p, ok := o.(*Connection)
 		if !ok {
 			return
 		}
 		p.SetEventHandler(func(o Object) {
-			m, ok := o.(*Dictionary)
-			if !ok {
-				return
+			if m, ok := o.(*Dictionary); ok {
+				answer(p, m)
 			}
-			r := m.CreateReply()
-			if r == nil {
-				return
-			}
-			for k, v := range m.All() {
-				r.Set(k, v)
-			}
-			p.SendMessage(r)
 		})
 		p.Activate()
 	})
 	l.Activate()
-	ep := NewEndpoint(l)
 	t.Cleanup(func() { l.Cancel(); <-l.Done() })
-	return l, ep
+}
+
+// echoListener is an anonymous listener whose peers send every request back.
+func echoListener(t testing.TB) (*Connection, *Endpoint) {
+	l := NewConnection("", nil)
+	serving(t, l, func(p *Connection, m *Dictionary) {
+		r := m.CreateReply()
+		if r == nil {
+			return
+		}
+		for k, v := range m.All() {
+			r.Set(k, v)
+		}
+		p.SendMessage(r)
+	})
+	return l, NewEndpoint(l)
 }
 
 func dialEcho(t testing.TB) *Connection {

@@ -21,21 +21,7 @@ func registryThat(t *testing.T, answer func(p *Connection, m *Dictionary)) (path
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := NewConnectionFromListener(os.NewFile(uintptr(fd), "registry"), nil)
-	l.SetEventHandler(func(o Object) {
-		p, ok := o.(*Connection)
-		if !ok {
-			return
-		}
-		p.SetEventHandler(func(o Object) {
-			if m, ok := o.(*Dictionary); ok {
-				answer(p, m)
-			}
-		})
-		p.Activate()
-	})
-	l.Activate()
-	t.Cleanup(func() { l.Cancel(); <-l.Done() })
+	serving(t, NewConnectionFromListener(os.NewFile(uintptr(fd), "registry"), nil), answer)
 	return path
 }
 

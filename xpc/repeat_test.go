@@ -120,23 +120,12 @@ func TestANameComesBackAfterTheRegistry(t *testing.T) {
 		{"it never does", math.MaxInt64, []error{ErrConnectionInterrupted, ErrConnectionInvalid}},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
-			peers := make(chan *Connection, 2)
+			peers := make(chan *Connection, 2) // one for each request
 			l := NewConnection("", nil)
-			l.SetEventHandler(func(o Object) {
-				p, ok := o.(*Connection)
-				if !ok {
-					return
-				}
-				p.SetEventHandler(func(o Object) {
-					if m, ok := o.(*Dictionary); ok {
-						p.SendMessage(m.CreateReply())
-					}
-				})
-				p.Activate()
+			serving(t, l, func(p *Connection, m *Dictionary) {
 				peers <- p
+				p.SendMessage(m.CreateReply())
 			})
-			l.Activate()
-			defer func() { l.Cancel(); <-l.Done() }()
 			ep := NewEndpoint(l)
 			var asked atomic.Int64
 			back := make(chan struct{})
@@ -184,7 +173,8 @@ func TestANameComesBackAfterTheRegistry(t *testing.T) {
 func TestTheEndOfANameIsForThoseWhoWaited(t *testing.T) {
 	_, ep := echoListener(t)
 	var r *registryClient
-	early, late := newConnection(lifecycle.Named, "n", nearestAlone, nil), newConnection(lifecycle.Named, "n", nearestAlone, nil)
+	named := func() *Connection { return newConnection(lifecycle.Named, "n", nearestAlone, nil) }
+	early, late := named(), named()
 	r = clientOf(false, registryThat(t, func(p *Connection, m *Dictionary) {
 		r.known("n", late)
 		found(p, m, nil)
