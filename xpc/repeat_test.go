@@ -149,7 +149,11 @@ func TestANameComesBackAfterTheRegistry(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(tt.want) == 1 {
-				<-back
+				select {
+				case <-back:
+				case <-time.After(30 * time.Second):
+					t.Fatal("the name was not asked for again")
+				}
 			}
 			(<-peers).Cancel() // the service goes on, and only this connection to it ends
 			for _, want := range tt.want {
