@@ -68,7 +68,8 @@ func TestR066_ClientHandlersNeverOverlap(t *testing.T) {
 func TestT11_BarrierSaysSentNotReceived(t *testing.T) {
 	w := begin(t, theService)
 	c, control := w.to(serviceName), w.to(serviceName)
-	c.ask("the service suspends this peer after its answer", message("suspend", ""))
+	c.SendMessage(message("suspend", ""))
+	w.says("the service suspends this peer", "service", "1 suspended")
 	for i := range 5 {
 		c.SendMessage(numbered(i + 1))
 	}
@@ -167,7 +168,8 @@ func TestR058_TheServicesSuspensionsCountToo(t *testing.T) {
 	c, control := w.to(serviceName), w.to(serviceName)
 	m := message("suspend", "")
 	m.SetInt64("times", 2)
-	c.ask("suspended twice", m)
+	c.SendMessage(m)
+	w.says("the service suspends this peer twice", "service", "1 suspended")
 	c.SendMessage(numbered(1))
 	control.ask("resumed once", number("resume", 1))
 	if n := control.ask("how many", number("counted", 1)).GetInt64("calls"); n != 1 {

@@ -329,11 +329,12 @@ func replyElsewhere(p *peer, m *xpc.Dictionary) {
 	p.s.peer(m, p).SendMessage(m.CreateReply())
 }
 
+// suspend tells when it is done: an answer would have to leave before.
 func suspend(p *peer, m *xpc.Dictionary) {
-	p.answer(m, nil)
 	for range max(1, m.GetInt64("times")) {
 		p.Suspend()
 	}
+	p.say("suspended")
 }
 
 // suspendAndAsk asks the client something and suspends: the client sends messages
