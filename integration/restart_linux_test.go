@@ -205,6 +205,49 @@ func TestRestart_KilledAtEachStep(t *testing.T) {
 	}
 }
 
+// The registry is killed while it takes note of the end of a job's process: with each
+// of the last records lost that it has written, the next client is served.
+func TestRestart_KilledAsAProcessEnds(t *testing.T) {
+	for name, end := range map[string]func(s *supervisor, pid int){
+		"under its eyes": func(s *supervisor, pid int) {
+			s.kill(pid)
+			s.dies("it is noticed", "msg=exited")
+		},
+		"before it is back": func(s *supervisor, pid int) {
+			s.stop(pid)
+			s.restart()
+			s.kill(pid)
+			s.dies("it is noticed", "msg=exited")
+		},
+		"meanwhile": func(s *supervisor, pid int) {
+			s.crash()
+			s.kill(pid)
+			s.start()
+		},
+	} {
+		for lost, written := 0, 0; lost <= written && !t.Failed(); lost++ {
+			t.Run(fmt.Sprintf("%s, %d lost", name, lost), func(t *testing.T) {
+				s := supervise(t, theService)
+				c := s.to(serviceName)
+				pid := c.pid("it runs")
+				before := len(s.records())
+				end(s, pid)
+				for s.running(theService) != 0 {
+				}
+				s.crash()
+				all := s.records()
+				written = len(all) - before
+				s.truncate(all[len(all)-1-lost])
+				s.start()
+				if next := s.to(serviceName).pid("a client comes"); next == pid {
+					t.Error("who has ended has answered")
+				}
+				c.wants("its process has ended", interrupted)
+			})
+		}
+	}
+}
+
 // A job that has become somebody else cannot reach the registry's folder. It is the
 // job all the same when it comes back: it gives its name up, and has it again.
 func TestRestart_AsSomebodyElse(t *testing.T) {

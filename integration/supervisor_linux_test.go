@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
 	"os"
@@ -162,6 +163,40 @@ func (s *supervisor) crash() {
 	s.t.Helper()
 	s.registry.Process.Kill()
 	s.gone()
+}
+
+// journal is the file in which xpcd writes down what it does.
+func (s *supervisor) journal() *os.File {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, files := range s.kept {
+		if strings.HasPrefix(name, ".state-") {
+			return files[0]
+		}
+	}
+	s.t.Fatal("no journal is kept")
+	return nil
+}
+
+// records are where the journal's records end, and before them where the first begins.
+func (s *supervisor) records() []int64 {
+	s.t.Helper()
+	head := make([]byte, 8)
+	ends := []int64{16}
+	for {
+		end := ends[len(ends)-1]
+		if _, err := s.journal().ReadAt(head, end); err != nil {
+			return ends
+		}
+		ends = append(ends, end+int64(len(head))+int64(binary.LittleEndian.Uint32(head)))
+	}
+}
+
+// truncate has xpcd not have written what is behind the end of a record.
+func (s *supervisor) truncate(end int64) {
+	s.t.Helper()
+	must(s.t, s.journal().Truncate(end))
 }
 
 // forget lets go of all that is kept, as a service manager without a store would.

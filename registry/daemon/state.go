@@ -211,12 +211,16 @@ func (d *daemon) restore(held *handover.Held) error {
 	d.restored = true
 	json.Unmarshal(held.Records[seenKey], &d.seen)
 	d.restoreJobs(held)
+	records := map[string]*jobRecord{}
+	for label, j := range d.jobs {
+		r := &jobRecord{}
+		json.Unmarshal(held.Records[jobKey+label], r)
+		records[label] = r
+		d.findProcess(j, r, held)
+	}
 	d.restoreNames(held)
 	for _, label := range slices.Sorted(maps.Keys(d.jobs)) {
-		j := d.jobs[label]
-		var r jobRecord
-		json.Unmarshal(held.Records[jobKey+label], &r)
-		d.resume(j, &r, held)
+		d.resume(d.jobs[label], records[label], held)
 	}
 	for _, j := range d.jobs {
 		d.consider(j)
@@ -265,18 +269,21 @@ func (d *daemon) restoreNames(held *handover.Held) {
 		info, declared := d.names.Get(name)
 		s := d.heldSocket(held, name, r.Kept, r.Path)
 		if s == nil || !declared && r.Owner == nil {
-			d.store.Delete(key)
-			if s != nil {
-				d.closeSocket(s)
-			}
+			d.forgetRecord(name, s)
 			continue
 		}
 		who := absence{Job: info.Job}
 		if r.Owner != nil {
 			who = *r.Owner
 		}
+		// The record may be older than the end of the process.
+		over := who.Job != "" && (d.jobs[who.Job] == nil || d.jobs[who.Job].proc == nil)
+		if over && !declared {
+			d.forgetRecord(name, s)
+			continue
+		}
 		owner := namespace.Client(0)
-		if !declared || r.Active {
+		if !over && (!declared || r.Active) {
 			if absent[who] == nil {
 				d.lastID++
 				a := who
@@ -288,6 +295,14 @@ func (d *daemon) restoreNames(held *handover.Held) {
 		}
 		d.sockets[name] = s
 		d.apply(d.names.Restore(name, owner, r.Active))
+	}
+}
+
+// forgetRecord gives up a name that cannot be restored; s is its socket, or nil.
+func (d *daemon) forgetRecord(name string, s *nameSocket) {
+	d.store.Delete(nameKey + name)
+	if s != nil {
+		d.closeSocket(s)
 	}
 }
 
@@ -344,12 +359,6 @@ func (d *daemon) resume(j *job, r *jobRecord, held *handover.Held) {
 	if r.Failure != "" {
 		j.failure = errors.New(r.Failure)
 	}
-	if had := r.Launch != ""; had {
-		j.launch = r.Launch
-		j.back = d.heldSocket(held, "", r.Kept, r.Path)
-		j.tally = d.heldTally(held, r.Tally)
-		d.findProcess(j, r, held)
-	}
 	d.heldSockets(j, r.Sockets, held)
 	effects := j.machine.Resume(r.Machine, j.proc != nil, d.now())
 	if j.proc == nil {
@@ -376,7 +385,14 @@ func (d *daemon) resume(j *job, r *jobRecord, held *handover.Held) {
 	}
 }
 
+// findProcess takes over the job's process, and what it is known by.
 func (d *daemon) findProcess(j *job, r *jobRecord, held *handover.Held) {
+	if r.Launch == "" {
+		return
+	}
+	j.launch = r.Launch
+	j.back = d.heldSocket(held, "", r.Kept, r.Path)
+	j.tally = d.heldTally(held, r.Tally)
 	handle := takeOne(held, r.Kept)
 	var p *process
 	p = adopt(r.PID, handle, r.Launch, func() {
