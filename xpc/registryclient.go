@@ -249,22 +249,23 @@ func (r *registryClient) repeat(conn *Connection) {
 	if r.orphaned {
 		served = nil // they are another process's now
 	}
+	losses := r.losses
 	r.mu.Unlock()
 	for _, s := range served {
 		if r.serveAgain(conn, s) != nil {
 			return
 		}
 	}
-	r.lookUpAgain(conn, names, leastPause)
+	r.lookUpAgain(conn, names, losses, leastPause)
 }
 
 // mostLate bounds the pauses before a name is asked for again that a restarted registry
 // does not know: who serves it may not have told it yet. They come to about a second.
 const mostLate = 64 * leastPause
 
-// lookUpAgain asks for the names, and again after a pause for those that are not there.
-// Its end without an answer is the registry's, whose loss repeats it.
-func (r *registryClient) lookUpAgain(conn *Connection, names []string, pause time.Duration) {
+// lookUpAgain asks for the names, and again after a pause for those that are not there,
+// until the registry is lost, as that repeats everything.
+func (r *registryClient) lookUpAgain(conn *Connection, names []string, losses int, pause time.Duration) {
 	var missing []string
 	for _, name := range names {
 		there, err := r.foundAgain(conn, name, pause > mostLate)
@@ -276,7 +277,11 @@ func (r *registryClient) lookUpAgain(conn *Connection, names []string, pause tim
 		}
 	}
 	if len(missing) > 0 {
-		time.AfterFunc(pause, func() { r.lookUpAgain(conn, missing, 2*pause) })
+		time.AfterFunc(pause, func() {
+			if r.lossesSoFar() == losses { // else another registry has been asked since, which has its own second
+				r.lookUpAgain(conn, missing, losses, 2*pause)
+			}
+		})
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -114,10 +114,13 @@ func TestANameComesBackAfterTheRegistry(t *testing.T) {
 	for _, tt := range []struct {
 		what   string
 		denied int64 // look-ups after the restart
+		lost   int64 // the look-up after which the registry is restarted once more, or 0
+		asked  int64 // look-ups until the end
 		want   []error
 	}{
-		{"it comes back", 3, []error{ErrConnectionInterrupted}},
-		{"it never does", math.MaxInt64, []error{ErrConnectionInterrupted, ErrConnectionInvalid}},
+		{"it comes back", 3, 0, 5, []error{ErrConnectionInterrupted}},
+		{"it never does", math.MaxInt64, 0, 9, []error{ErrConnectionInterrupted, ErrConnectionInvalid}},
+		{"it never does, and each registry has its second", math.MaxInt64, 7, 7 + 8, []error{ErrConnectionInterrupted, ErrConnectionInvalid}},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			peers := make(chan *Connection, 2) // one for each request
@@ -136,6 +139,9 @@ func TestANameComesBackAfterTheRegistry(t *testing.T) {
 					p.SendBarrier(p.Cancel)
 				case n-1 <= tt.denied:
 					found(p, m, nil)
+					if n == tt.lost {
+						p.SendBarrier(p.Cancel)
+					}
 				default:
 					found(p, m, ep)
 					close(back)
@@ -160,6 +166,9 @@ func TestANameComesBackAfterTheRegistry(t *testing.T) {
 				if got := <-events; got != want {
 					t.Errorf("got %v, want %v", got, want)
 				}
+			}
+			if n := asked.Load(); n != tt.asked {
+				t.Errorf("the name was asked for %d times, want %d", n, tt.asked)
 			}
 			if len(tt.want) == 1 {
 				if _, err := c.SendMessageWithReplySync(context.Background(), NewDictionary()); err != nil {
