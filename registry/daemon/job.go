@@ -383,7 +383,7 @@ func (d *daemon) exited(j *job, p *process) {
 		status = 0 // it was killed because it had nothing to do (R188)
 	}
 	j.exited, j.status = err == nil, status
-	j.log.Info("exited", "pid", p.pid, "status", j.status)
+	j.log.Info("exited", "pid", p.pid, "status", j.lastStatus())
 	if j.file.LaunchOnlyOnce && j.farther == "" {
 		j.farther = "it is launched only once, and has ended"
 	}

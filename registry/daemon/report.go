@@ -229,8 +229,18 @@ func environmentOf(j *job) *xpc.Dictionary {
 	return e
 }
 
+// lastStatus is that of the last process, if it was told.
+func (j *job) lastStatus() any {
+	if j.exited {
+		return j.status
+	}
+	return "unknown"
+}
+
 func (j *job) lastExit() string {
 	switch {
+	case !j.exited && j.runs > 0 && j.proc == nil:
+		return "(unknown)" // it was the child of another, as after a crash of the registry
 	case !j.exited:
 		return "(never exited)"
 	case j.status < 0:

@@ -32,3 +32,23 @@ func TestPrintTellsOfTriggers(t *testing.T) {
 		t.Errorf("a job that nothing else starts: %v", e)
 	}
 }
+
+// The kernel tells a process's status to its parent, which after a crash of the
+// registry is another; 0 would be a success that nobody has seen.
+func TestAnExitThatNobodyToldOf(t *testing.T) {
+	for _, tt := range []struct {
+		j      job
+		exit   string
+		status any
+	}{
+		{job{}, "(never exited)", "unknown"},
+		{job{runs: 1, proc: &process{}}, "(never exited)", "unknown"},
+		{job{runs: 1}, "(unknown)", "unknown"},
+		{job{runs: 1, exited: true}, "0", 0},
+		{job{runs: 1, exited: true, status: -9}, "signal 9", -9},
+	} {
+		if exit, status := tt.j.lastExit(), tt.j.lastStatus(); exit != tt.exit || status != tt.status {
+			t.Errorf("got %s and %v, want %s and %v", exit, status, tt.exit, tt.status)
+		}
+	}
+}
