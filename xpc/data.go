@@ -1,6 +1,8 @@
 package xpc
 
 import (
+	"errors"
+	"io"
 	"sync/atomic"
 	"unsafe"
 )
@@ -81,12 +83,32 @@ func (d *Data) Bytes() []byte {
 
 // CopyBytes copies into dst what lies from offset off on, as much as dst holds,
 // and returns how much that was (xpc_data_get_bytes, R23). An offset beyond the
-// end, or below zero, copies nothing.
+// end, or below zero, copies nothing. Received data that is not mapped is read and
+// stays unmapped: to look at a few pages of a large one is cheaper so.
 func (d *Data) CopyBytes(off int, dst []byte) int {
 	if d == nil || off < 0 || off >= d.Len() {
 		return 0
 	}
+	if dst = dst[:min(len(dst), d.Len()-off)]; d.shared != nil && d.shared.read(off, dst) {
+		return len(dst)
+	}
 	return copy(dst, d.Bytes()[off:])
+}
+
+// ReadAt is CopyBytes as [io.ReaderAt] has it, so that [io.NewSectionReader] reads
+// through data of any size without mapping it. The error is io.EOF if there is less
+// than p holds, and another if off is below zero.
+func (d *Data) ReadAt(p []byte, off int64) (n int, err error) {
+	if off < 0 {
+		return 0, errors.New("xpc: data is read from an offset below zero")
+	}
+	if off < int64(d.Len()) {
+		n = d.CopyBytes(int(off), p)
+	}
+	if n < len(p) {
+		err = io.EOF
+	}
+	return n, err
 }
 
 // String is Description(d).

@@ -1,6 +1,11 @@
 package xpc
 
-import "testing"
+import (
+	"io"
+	"math"
+	"testing"
+	"testing/iotest"
+)
 
 func TestNewDataCopies(t *testing.T) {
 	b := []byte("abc")
@@ -39,6 +44,21 @@ func TestCopyBytes(t *testing.T) {
 		dst := make([]byte, c.room)
 		if n := d.CopyBytes(c.off, dst); string(dst[:n]) != c.want {
 			t.Errorf("%s: got %q, want %q", c.why, dst[:n], c.want)
+		}
+	}
+}
+
+func TestDataIsAReaderAt(t *testing.T) {
+	var none *Data
+	for text, d := range map[string]*Data{"hello": NewData([]byte("hello")), "": none} {
+		if err := iotest.TestReader(io.NewSectionReader(d, 0, int64(d.Len())), []byte(text)); err != nil {
+			t.Error(err)
+		}
+		if n, err := d.ReadAt(make([]byte, 9), math.MaxInt64); n != 0 || err != io.EOF {
+			t.Errorf("beyond the end: %d, %v", n, err)
+		}
+		if n, err := d.ReadAt(make([]byte, 1), -1); n != 0 || err == nil || err == io.EOF {
+			t.Errorf("before the start: %d, %v", n, err)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package xpc_test
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -123,6 +125,18 @@ func ExampleData() {
 	n := d.CopyBytes(3, tail)
 	fmt.Println(d.Len(), string(tail[:n]))
 	// Output: 5 lo
+}
+
+// Data of any size is read through without being mapped or copied as a whole.
+func ExampleData_ReadAt() {
+	d := xpc.NewData(bytes.Repeat([]byte("line\n"), 100000))
+	lines := bufio.NewScanner(io.NewSectionReader(d, 0, int64(d.Len())))
+	n := 0
+	for lines.Scan() {
+		n++
+	}
+	fmt.Println(n, "lines")
+	// Output: 100000 lines
 }
 
 func ExampleFD() {

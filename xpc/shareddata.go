@@ -23,8 +23,9 @@ type region struct {
 	size int
 	id   memory.ID // zero: not asked for yet
 
-	once sync.Once
-	mem  []byte // the mapping, or a copy; made when somebody looks
+	once   sync.Once
+	mem    []byte      // the mapping, or a copy; made when somebody looks
+	mapped atomic.Bool // mem is there
 }
 
 // regionOf copies b into a region; nil if it had better stay where it is.
@@ -64,9 +65,25 @@ func (r *region) bytes() []byte {
 		if err != nil {
 			panic(fmt.Sprintf("xpc: data of %d bytes is there and cannot be read: %v", r.size, err))
 		}
-		r.mem = b[:r.size:r.size]
+		r.lie(b)
 	})
 	return r.mem
+}
+
+func (r *region) lie(b []byte) {
+	r.mem = b[:r.size:r.size]
+	r.mapped.Store(true)
+}
+
+// read copies what lies from off on, all that dst holds, out of a region that is not
+// mapped; false if it is, or cannot be read.
+func (r *region) read(off int, dst []byte) bool {
+	if r.mapped.Load() {
+		return false
+	}
+	err := memory.ReadInto(dst, r.d.FD(), off)
+	runtime.KeepAlive(r) // and with it the descriptor
+	return err == nil
 }
 
 const (
@@ -185,7 +202,7 @@ func (s *SharedData) Freeze() (*Data, error) {
 		return nil, fmt.Errorf("xpc: shared data cannot be sealed: %w", err)
 	}
 	r := &region{d: s.d, size: len(s.bytes)}
-	r.once.Do(func() { r.mem = s.bytes })
+	r.once.Do(func() { r.lie(s.bytes) })
 	countRegion(r)
 	s.frozen = &Data{shared: r}
 	s.room = nil

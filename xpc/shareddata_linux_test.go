@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"math"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 	"weak"
 
@@ -122,6 +124,35 @@ func TestReceivedDataIsSentOnAsItIs(t *testing.T) {
 	}
 	if !bytes.Equal(r.GetData("d"), pattern(1<<20)) {
 		t.Error("it can be read no more after it was sent on")
+	}
+}
+
+// To look at some bytes of large data (R23) takes neither a mapping nor the page
+// tables and the faults of one, and gives what a mapping would.
+func TestR023_AReadMapsNothing(t *testing.T) {
+	if !memory.Seals() {
+		t.Skip("memory that is not sealed is copied")
+	}
+	const n = 1<<20 + 7
+	m := NewDictionary()
+	m.SetData("d", pattern(n))
+	d := exchange(t, dialEcho(t), m).Get("d").(*Data)
+	if err := iotest.TestReader(io.NewSectionReader(d, 0, n), pattern(n)); err != nil {
+		t.Error(err)
+	}
+	for _, mapped := range []bool{false, true} {
+		if mapped {
+			d.Bytes()
+		}
+		for _, off := range []int{0, 1, 4095, n - 5, n - 1, n} {
+			got := make([]byte, 5)
+			if k, want := d.CopyBytes(off, got), pattern(n)[off:min(off+5, n)]; !bytes.Equal(got[:k], want) {
+				t.Errorf("at %d: got %q, want %q", off, got[:k], want)
+			}
+		}
+		if (d.shared.mem != nil) != mapped {
+			t.Errorf("mapped: %v, want %v", !mapped, mapped)
+		}
 	}
 }
 

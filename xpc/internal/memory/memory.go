@@ -150,19 +150,27 @@ var ErrShort = errors.New("the memory is shorter than its sender says, or was cu
 // Read copies n bytes of a file.
 func Read(fd, n int) ([]byte, error) {
 	b := room(n)
-	for at := 0; at < n; {
-		m, err := unix.Pread(fd, b[at:], int64(at))
+	if err := ReadInto(b, fd, 0); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// ReadInto copies what a file has from an offset on, as much as b holds and no less.
+func ReadInto(b []byte, fd, off int) error {
+	for at := 0; at < len(b); {
+		n, err := unix.Pread(fd, b[at:], int64(off+at))
 		switch {
 		case err == unix.EINTR:
 			continue
 		case err != nil:
-			return nil, os.NewSyscallError("read", err)
-		case m == 0:
-			return nil, ErrShort
+			return os.NewSyscallError("read", err)
+		case n == 0:
+			return ErrShort
 		}
-		at += m
+		at += n
 	}
-	return b, nil
+	return nil
 }
 
 // room is memory of the collector's that is not cleared, and takes none of the
