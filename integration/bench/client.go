@@ -38,7 +38,7 @@ type outcome struct {
 	// Allocations per call, of client and server.
 	Allocs       float64 `json:"allocs,omitempty"`
 	ServerAllocs float64 `json:"server_allocs,omitempty"`
-	// How far the service's resident memory rose, in bytes, for the work "hand".
+	// How far the service's resident memory rose, in bytes, for the works of 1 GiB.
 	Peak float64 `json:"peak,omitempty"`
 	// What the processes say of themselves, for the work "stats".
 	Client *echo.Stats `json:"client,omitempty"`

@@ -16,10 +16,11 @@ import (
 const handedOver = 4
 
 // handOver gives shared data, which was built in place, to the service, whose
-// reply tells its first and last byte. Each is one that nobody has seen before.
+// reply tells a byte of its first and of its last page: of those that it reads, or where
+// it maps the data, of those that it looks at. Each is one that nobody has seen before.
 // Making it is not timed: whoever has such data has it. What the service's memory
 // grew by at its worst is told as well.
-func handOver(c caller, size int, limit time.Duration) (outcome, error) {
+func handOver(c caller, how string, size int, limit time.Duration) (outcome, error) {
 	x, ok := c.(*xpcCaller)
 	if !ok {
 		return outcome{}, errNotOffered
@@ -44,7 +45,7 @@ func handOver(c caller, size int, limit time.Duration) (outcome, error) {
 	start := time.Now()
 	for _, d := range data {
 		began := time.Now()
-		if err := x.hand(d); err != nil {
+		if err := x.hand(d, how); err != nil {
 			return outcome{}, err
 		}
 		samples = append(samples, float64(time.Since(began)))
@@ -65,9 +66,9 @@ func sharedData(size int) (*xpc.Data, error) {
 	return s.Freeze()
 }
 
-func (c *xpcCaller) hand(d *xpc.Data) error {
+func (c *xpcCaller) hand(d *xpc.Data, how string) error {
 	m := xpc.NewDictionary()
-	m.Set("sample", d)
+	m.Set(how, d)
 	reply, err := c.conn.SendMessageWithReplySync(context.Background(), m)
 	if err == nil && (reply.GetInt64("first") != 1 || reply.GetInt64("last") != 2) {
 		err = fmt.Errorf("bench: the service read something else: %v", reply)

@@ -21,6 +21,7 @@ const (
 	wMega    = "echo-1m"
 	wHuge    = "echo-64m"
 	wHand    = "hand-1g"
+	wMap     = "map-1g"
 	wConnect = "connect"
 	wCold    = "cold"
 	wAllocs  = "allocs"
@@ -42,7 +43,8 @@ var plan = []work{
 	{wOneWay, "64 B one-way messages", command{"oneway", 64, 1, 300}, 5, 1, false},
 	{wMega, "1 MiB echo, one caller", command{"rtt", 1 << 20, 1, 200}, 5, 1, false},
 	{wHuge, "64 MiB echo, one caller", command{"rtt", 64 << 20, 1, 600}, 5, 0, false},
-	{wHand, "1 GiB handed over, first and last page read", command{"hand", 1 << 30, 1, 100}, 11, 0, true},
+	{wHand, "1 GiB handed over, first and last page read", command{handRead, 1 << 30, 1, 100}, 11, 0, true},
+	{wMap, "1 GiB handed over and mapped, both pages touched", command{handMap, 1 << 30, 1, 100}, 11, 0, true},
 	{wConnect, "connect and first reply", command{"connect", 64, 1, 200}, 11, 1, false},
 	{wCold, "launch and first reply", command{"cold", 64, 1, 500}, 11, 1, true},
 	{wAllocs, "allocations", command{"allocs", 64, 1, 300}, 1, 1, false},
@@ -52,6 +54,12 @@ var plan = []work{
 const (
 	idleConnections      = 2000
 	idleConnectionsQuick = 500
+)
+
+// How the receiver of what is handed over comes at it, in a work's name and in the message.
+const (
+	handRead = "read"
+	handMap  = "map"
 )
 
 // traceTime is how long a traced client calls.

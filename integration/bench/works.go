@@ -54,7 +54,7 @@ func (t *tester) carryOut(cmd command) (outcome, error) {
 	}
 	limit := time.Duration(cmd.ms) * time.Millisecond
 	var payload []byte
-	if cmd.work != "hand" { // whose data is made elsewhere
+	if cmd.work != handRead && cmd.work != handMap { // whose data is made elsewhere
 		// Written to, as whatever is sent was: else the first to read it pays for each of its pages.
 		payload = bytes.Repeat([]byte("x"), cmd.size)
 	}
@@ -71,8 +71,8 @@ func (t *tester) carryOut(cmd command) (outcome, error) {
 		return oneWay(c, payload, limit)
 	case "allocs":
 		return allocations(c, payload, limit)
-	case "hand":
-		return handOver(c, cmd.size, limit)
+	case handRead, handMap:
+		return handOver(c, cmd.work, cmd.size, limit)
 	case "cold":
 		return coldLaunches(c, payload, limit)
 	case "active":

@@ -62,9 +62,17 @@ func answer(request, reply *xpc.Dictionary) {
 		reply.Set("p", d)
 		return
 	}
-	if b := request.GetData("sample"); b != nil {
-		reply.SetInt64("first", int64(b[0]))
-		reply.SetInt64("last", int64(b[len(b)-1]))
+	if d := request.GetData("map"); d != nil {
+		reply.SetInt64("first", int64(d[0]))
+		reply.SetInt64("last", int64(d[len(d)-1]))
+		return
+	}
+	if d, ok := request.Get("read").(*xpc.Data); ok {
+		page := make([]byte, os.Getpagesize())
+		n := d.CopyBytes(0, page)
+		reply.SetInt64("first", int64(page[0]))
+		n = d.CopyBytes(d.Len()-n, page)
+		reply.SetInt64("last", int64(page[n-1]))
 		return
 	}
 	reply.SetString("operation", request.GetString("operation"))
