@@ -43,7 +43,7 @@ type outcome struct {
 	// What the processes say of themselves, for the work "stats".
 	Client *echo.Stats `json:"client,omitempty"`
 	Server *echo.Stats `json:"server,omitempty"`
-	// Of fork and exec, for the work "cold".
+	// Of fork and exec, for the work "cold"; else of round trips before.
 	BaseP50 float64 `json:"base_p50,omitempty"`
 	Error   string  `json:"error,omitempty"`
 }

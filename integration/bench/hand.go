@@ -34,7 +34,8 @@ func handOver(c caller, how string, size int, limit time.Duration) (outcome, err
 		data[i] = d
 	}
 	// Small ones first: the processes are as busy with each other as in the other works.
-	if _, err := roundTrips(limit, func() error { return call(c, make([]byte, 64)) }); err != nil {
+	small, err := smallRoundTrips(c, limit)
+	if err != nil {
 		return outcome{}, err
 	}
 	before, err := beginPeak(x.conn.PID())
@@ -52,6 +53,7 @@ func handOver(c caller, how string, size int, limit time.Duration) (outcome, err
 	}
 	runtime.KeepAlive(data) // to take a GiB away takes longer than to hand it over
 	o := sampled(samples, time.Since(start))
+	o.BaseP50 = small
 	after, err := statusLine(x.conn.PID(), "VmHWM:")
 	o.Peak = float64(after - before)
 	return o, err

@@ -83,7 +83,7 @@ var rateColumns = []column{
 var connectColumns = []column{
 	{"connect + first reply", timeCell(wConnect, p50)},
 	{"in its round trips", func(r *results, s string) string {
-		return plain(r.spread(wConnect, s, p50).Median / r.spread(wRTT, s, p50).Median)
+		return plain(inRoundTrips(wConnect, s, s)(r))
 	}},
 	{"idle: memory, client", idleCell(func(i idle) float64 { return i.Client.Memory })},
 	{"server", idleCell(func(i idle) float64 { return i.Server.Memory })},

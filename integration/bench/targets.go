@@ -30,14 +30,14 @@ var targets = []target{
 	{"grpc-go's 1 MiB echo, by ours", 4, true, ratioOf(wMega, grpcPeer.key, ours, p50), digits, false},
 	{"grpc-go's 64 MiB echo", 8, true, ratioOf(wHuge, grpcPeer.key, ours, p50), digits, false},
 	{"raw Go socket's 64 MiB echo", 2, true, ratioOf(wHuge, rawGo.key, ours, p50), digits, false},
-	{"1 GiB of shared data handed over, two pages read, in our 64 B round trips", 20, false, inRoundTrips(wHand, ours), digits, false},
-	{"the same in raw C's round trips", 20, false, inRoundTrips(wHand, limit), digits, false},
-	{"1 GiB mapped by its receiver, two pages touched, in our round trips", 20, false, inRoundTrips(wMap, ours), digits, false},
-	{"the same in raw C's round trips", 20, false, inRoundTrips(wMap, limit), digits, false},
+	{"1 GiB of shared data handed over, two pages read, in our 64 B round trips", 20, false, inRoundTrips(wHand, ours, ours), digits, false},
+	{"the same in raw C's round trips", 20, false, inRoundTrips(wHand, ours, limit), digits, false},
+	{"1 GiB mapped by its receiver, two pages touched, in our round trips", 20, false, inRoundTrips(wMap, ours, ours), digits, false},
+	{"the same in raw C's round trips", 20, false, inRoundTrips(wMap, ours, limit), digits, false},
 	{"memory of its receiver, at its peak above before, bytes", 50 << 20, false, medianOf(wMap, func(x round) float64 { return x.Peak }), amount, false},
 	{"one-way messages/s", 1e6, true, func(r *results) float64 { return r.spread(wOneWay, ours, rate).Median }, amount, false},
-	{"connect by name and first reply, in our 64 B round trips", 12, false, inRoundTrips(wConnect, ours), digits, false},
-	{"the same in raw C's round trips", 12, false, inRoundTrips(wConnect, limit), digits, false},
+	{"connect by name and first reply, in our 64 B round trips", 12, false, inRoundTrips(wConnect, ours, ours), digits, false},
+	{"the same in raw C's round trips", 12, false, inRoundTrips(wConnect, ours, limit), digits, false},
 	{"launch and first reply, by fork and exec", 1.3, false, func(r *results) float64 {
 		return spreadOf(ratios(r.values(wCold, ours, p50), r.values(wCold, ours, baseP50))).Median
 	}, digits, false},
@@ -64,10 +64,14 @@ func ratioOf(work, a, b string, of func(round) float64) func(*results) float64 {
 	return func(r *results) float64 { return r.ratio(work, a, b, of).Median }
 }
 
-// inRoundTrips is what a work of ours takes in a system's small round trips.
-func inRoundTrips(work, system string) func(*results) float64 {
+// inRoundTrips is what a work of one system takes in another's small round trips. Its own
+// are those that the same processes made just before, where they did.
+func inRoundTrips(work, system, other string) func(*results) float64 {
 	return func(r *results) float64 {
-		return r.spread(work, ours, p50).Median / r.spread(wRTT, system, p50).Median
+		if own := ratios(r.values(work, system, p50), r.values(work, system, baseP50)); system == other && len(own) > 0 {
+			return spreadOf(own).Median
+		}
+		return r.spread(work, system, p50).Median / r.spread(wRTT, other, p50).Median
 	}
 }
 
