@@ -12,7 +12,7 @@ type RawEnd struct{ end *pipeEnd }
 
 func (r *RawEnd) Write(b []byte, files ...*Descriptor) error {
 	for len(b) > 0 {
-		n, err := r.end.send(b, nil, files, false, false)
+		n, err := r.end.send(parts{b}, files, false, false)
 		if err == errAgain {
 			room := make(chan struct{})
 			r.end.out.notify(func(s *stream) { s.writable = func() { close(room) } })

@@ -3,6 +3,7 @@ package transport
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/openxpc/openxpc/credentials"
 )
@@ -26,6 +27,10 @@ type Frame struct {
 	Body  []byte
 	Files []*Descriptor
 
+	// Inlay is, of a sent frame, a long part of the body that lies elsewhere and is never
+	// written to: it leaves between Body's first InlayAt bytes and the rest, uncopied.
+	Inlay   []byte
+	InlayAt int
 	// Beside is, of a sent frame, how many bytes it counts for in Queued beside its
 	// header and Body, until all of it is written.
 	Beside int
@@ -39,6 +44,17 @@ type Frame struct {
 	// Follows says, of a received frame, that it came whole with the bytes that the one
 	// before it ended in: nothing was read of the socket between the two.
 	Follows bool
+}
+
+// Size is the number of bytes that the frame has on the wire.
+func (f *Frame) Size() int { return HeaderSize + f.bodySize() }
+
+func (f *Frame) bodySize() int { return len(f.Body) + len(f.Inlay) }
+
+// join makes the whole body one piece, in memory of its own.
+func (f *Frame) join() {
+	f.Body = slices.Concat(f.Body[:f.InlayAt], f.Inlay, f.Body[f.InlayAt:])
+	f.Inlay, f.InlayAt = nil, 0
 }
 
 // Options bound what a peer can make a Conn do. The zero value of a field means its default.
@@ -78,7 +94,7 @@ type header struct {
 }
 
 func appendHeader(b []byte, f *Frame) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(len(f.Body)))
+	b = binary.BigEndian.AppendUint32(b, uint32(f.bodySize()))
 	b = append(b, f.Kind, f.Flags)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(f.Files)))
 	return binary.BigEndian.AppendUint64(b, f.ID)

@@ -15,9 +15,9 @@ type counted struct {
 	sends atomic.Int32
 }
 
-func (c *counted) send(head, body []byte, files []*Descriptor, identify, wait bool) (int, error) {
+func (c *counted) send(p parts, files []*Descriptor, identify, wait bool) (int, error) {
 	c.sends.Add(1)
-	return c.medium.send(head, body, files, identify, wait)
+	return c.medium.send(p, files, identify, wait)
 }
 
 // askers have one call each; the frame's ID says whose.
@@ -155,10 +155,10 @@ func TestWhoQueuesBehindRunsLast(t *testing.T) {
 // preempted is a medium whose peer runs in the writer's place.
 type preempted struct{ medium }
 
-func (p preempted) send(head, body []byte, files []*Descriptor, identify, wait bool) (int, error) {
+func (m preempted) send(p parts, files []*Descriptor, identify, wait bool) (int, error) {
 	for until := time.Since(began) + 2*burst; time.Since(began) < until; {
 	}
-	return p.medium.send(head, body, files, identify, wait)
+	return m.medium.send(p, files, identify, wait)
 }
 
 func TestBurstGoesOnAfterThePeerHasRun(t *testing.T) {

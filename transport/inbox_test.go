@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/openxpc/openxpc/credentials"
@@ -33,8 +34,8 @@ func (s *script) recv(b []byte, in *incoming, wait bool) (int, error) {
 }
 
 func (s *script) drained() bool { return true }
-func (s *script) send(head, body []byte, files []*Descriptor, identify, wait bool) (int, error) {
-	return len(head) + len(body), nil
+func (s *script) send(p parts, files []*Descriptor, identify, wait bool) (int, error) {
+	return len(slices.Concat(p[:]...)), nil
 }
 func (s *script) arm(in, out bool)                       {}
 func (s *script) armEnd()                                {}
@@ -166,7 +167,7 @@ func TestIdleConnectionsAreSmall(t *testing.T) {
 
 	drip := appendHeader(nil, &Frame{Body: make([]byte, 1<<20)})[:10]
 	for _, c := range conns {
-		if _, err := c.m.send(drip, nil, nil, false, false); err != nil {
+		if _, err := c.m.send(parts{drip}, nil, false, false); err != nil {
 			t.Fatal(err)
 		}
 	}

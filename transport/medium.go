@@ -15,10 +15,10 @@ type medium interface {
 	// recv reads into b. With wait it may block for about a millisecond. It
 	// returns errAgain when nothing came and io.EOF at the end.
 	recv(b []byte, in *incoming, wait bool) (int, error)
-	// send writes some of head and then body, with the files on the first byte.
+	// send writes some of what the parts are, with the files on the first byte.
 	// With wait it may block for some milliseconds. It returns errAgain when
 	// nothing was taken.
-	send(head, body []byte, files []*Descriptor, identify, wait bool) (int, error)
+	send(p parts, files []*Descriptor, identify, wait bool) (int, error)
 	// drained says whether the peer has read all that was sent, or that it cannot be told.
 	drained() bool
 	// arm asks for one call of Conn.ready each.
@@ -36,6 +36,22 @@ type medium interface {
 	peer() (credentials.Credentials, error)
 	// socket lends the descriptor; the error wraps credentials.ErrUnsupported if there is none.
 	socket(use func(fd int) error) error
+}
+
+// parts are pieces of memory that are written one behind the other; each may be empty.
+type parts [3][]byte
+
+// alone says whether there is one piece only, and which.
+func (p *parts) alone() (b []byte, is bool) {
+	for _, part := range p {
+		if len(part) > 0 {
+			if b != nil {
+				return nil, false
+			}
+			b = part
+		}
+	}
+	return b, b != nil
 }
 
 // incoming gathers what arrives beside the bytes. Only the reading role touches it.

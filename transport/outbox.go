@@ -37,7 +37,8 @@ const (
 // segment is what one send can carry: descriptors go with its first byte.
 type segment struct {
 	head     []byte // headers and short bodies, gathered
-	body     []byte // one long body, last
+	body     []byte // one long body, or the long part of one
+	tail     []byte // what follows that part
 	files    []*Descriptor
 	identify bool
 	frames   uint64
@@ -45,7 +46,7 @@ type segment struct {
 	pooled   bool
 }
 
-func (s *segment) size() int { return len(s.head) + len(s.body) }
+func (s *segment) size() int { return len(s.head) + len(s.body) + len(s.tail) }
 
 // outbox gathers frames in order and has one goroutine at a time write them.
 type outbox struct {
@@ -101,11 +102,20 @@ func (c *Conn) Append(f *Frame) (kept bool) {
 		closeAll(f.Files)
 		return false
 	}
+	kept = len(f.Body) >= copyBelow
+	if kept && len(f.Inlay) > 0 {
+		f.join()
+	}
 	s := w.segmentFor(f)
 	s.head = appendHeader(s.head, f)
-	if kept = len(f.Body) >= copyBelow; kept {
+	switch {
+	case kept:
 		s.body = f.Body
-	} else {
+	case len(f.Inlay) > 0:
+		s.head = append(s.head, f.Body[:f.InlayAt]...)
+		s.body = f.Inlay
+		s.tail = append(s.head, f.Body[f.InlayAt:]...)[len(s.head):]
+	default:
 		s.head = append(s.head, f.Body...)
 	}
 	if len(f.Files) > 0 {
@@ -115,7 +125,7 @@ func (c *Conn) Append(f *Frame) (kept bool) {
 	s.frames++
 	s.beside += f.Beside
 	w.appended++
-	w.queued.Add(int64(HeaderSize + len(f.Body) + f.Beside))
+	w.queued.Add(int64(f.Size() + f.Beside))
 	w.frames.Add(1)
 	w.mu.Unlock()
 	return kept
@@ -360,17 +370,18 @@ func (c *Conn) sendAll(batch []segment, mayWait bool) (left, sent int, err error
 			return i, sent, errUnread
 		}
 		for s.size() > 0 {
-			piece, wait := s.body, mayWait && len(s.body) > 0 && !c.ended.Load()
-			if wait {
-				piece = piece[:min(len(piece), waitedPiece)]
+			piece, tail := s.body, s.tail
+			wait := mayWait && len(s.body) > 0 && !c.ended.Load()
+			if wait && len(piece) > waitedPiece {
+				piece, tail = piece[:waitedPiece], nil
 			}
-			n, err := c.m.send(s.head, piece, s.files, s.identify, wait)
+			n, err := c.m.send(parts{s.head, piece, tail}, s.files, s.identify, wait)
 			if err != nil {
 				return i, sent, err
 			}
 			closeAll(s.files)
 			s.files, s.identify = nil, false
-			s.head, s.body = advance(s, n)
+			s.advance(n)
 			sent += n
 			c.w.taken.Add(int64(n))
 		}
@@ -396,12 +407,15 @@ func (w *outbox) admits(n int) bool {
 	return true
 }
 
-func advance(s *segment, n int) (head, body []byte) {
+// advance takes off what was sent.
+func (s *segment) advance(n int) {
 	if n < len(s.head) {
-		s.pooled = false // a shifted slice cannot go back to the pool
-		return s.head[n:], s.body
+		s.head, s.pooled = s.head[n:], false // a shifted slice cannot go back to the pool
+		return
 	}
-	return s.head[:0], s.body[n-len(s.head):]
+	n -= len(s.head)
+	took := min(n, len(s.body))
+	s.head, s.body, s.tail = s.head[:0], s.body[took:], s.tail[n-took:]
 }
 
 // settle accounts for a round and says what follows, with the next batch if

@@ -97,7 +97,7 @@ func (s *stream) read(b []byte, in *incoming) (int, error) {
 	return take, nil
 }
 
-func (p *pipeEnd) send(head, body []byte, files []*Descriptor, identify, _ bool) (int, error) {
+func (p *pipeEnd) send(all parts, files []*Descriptor, identify, _ bool) (int, error) {
 	s := p.out
 	s.mu.Lock()
 	room := pipeCapacity - len(s.bytes)
@@ -121,7 +121,7 @@ func (p *pipeEnd) send(head, body []byte, files []*Descriptor, identify, _ bool)
 		s.sender = ourselves()
 	}
 	n := 0
-	for _, b := range [...][]byte{head, body} {
+	for _, b := range all {
 		b = b[:min(len(b), room-n)]
 		s.bytes = append(s.bytes, b...)
 		n += len(b)

@@ -86,12 +86,12 @@ func (s *socket) recv(b []byte, in *incoming, wait bool) (int, error) {
 	return n, err
 }
 
-func (s *socket) send(head, body []byte, files []*Descriptor, identify, wait bool) (int, error) {
+func (s *socket) send(p parts, files []*Descriptor, identify, wait bool) (int, error) {
 	if !wait {
-		return s.transmit(head, body, files, identify, false)
+		return s.transmit(p, files, identify, false)
 	}
 	wait = blockingWriters.Add(1) <= maxBlockingReaders
-	n, err := s.transmit(head, body, files, identify, wait)
+	n, err := s.transmit(p, files, identify, wait)
 	blockingWriters.Add(-1)
 	return n, err
 }

@@ -86,13 +86,13 @@ func readControl(control []byte, flags int32, in *incoming) error {
 	return nil
 }
 
-func (s *socket) transmit(head, body []byte, files []*Descriptor, identify, wait bool) (int, error) {
+func (s *socket) transmit(p parts, files []*Descriptor, identify, wait bool) (int, error) {
 	flags := uintptr(unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL)
 	if wait && s.boundWrites() {
 		flags = unix.MSG_NOSIGNAL
 	}
 	for {
-		n, errno := s.sendOnce(head, body, files, identify, flags)
+		n, errno := s.sendOnce(p, files, identify, flags)
 		switch errno {
 		case 0:
 			return n, nil
@@ -132,12 +132,8 @@ func (s *socket) bound(option int) bool {
 	return unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, option, &tv) == nil
 }
 
-func (s *socket) sendOnce(head, body []byte, files []*Descriptor, identify bool, flags uintptr) (int, syscall.Errno) {
-	if len(files) == 0 && !identify && (len(head) == 0 || len(body) == 0) {
-		b := head
-		if len(b) == 0 {
-			b = body
-		}
+func (s *socket) sendOnce(p parts, files []*Descriptor, identify bool, flags uintptr) (int, syscall.Errno) {
+	if b, alone := p.alone(); alone && len(files) == 0 && !identify {
 		if len(b) <= copyBelow {
 			// Short, and it never waits: the scheduler need not be told.
 			n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), flags, 0, 0)
@@ -146,21 +142,21 @@ func (s *socket) sendOnce(head, body []byte, files []*Descriptor, identify bool,
 		n, _, errno := syscall.Syscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), flags, 0, 0)
 		return int(n), errno
 	}
-	return s.sendWithControl(head, body, files, identify, flags)
+	return s.sendWithControl(p, files, identify, flags)
 }
 
-func (s *socket) sendWithControl(head, body []byte, files []*Descriptor, identify bool, flags uintptr) (int, syscall.Errno) {
-	var iov [2]unix.Iovec
+func (s *socket) sendWithControl(p parts, files []*Descriptor, identify bool, flags uintptr) (int, syscall.Errno) {
+	var iov [len(p)]unix.Iovec
 	h := unix.Msghdr{Iov: &iov[0]}
-	parts := 0
-	for _, b := range [...][]byte{head, body} {
+	n := 0
+	for _, b := range p {
 		if len(b) > 0 {
-			iov[parts].Base = &b[0]
-			iov[parts].SetLen(len(b))
-			parts++
+			iov[n].Base = &b[0]
+			iov[n].SetLen(len(b))
+			n++
 		}
 	}
-	h.SetIovlen(parts)
+	h.SetIovlen(n)
 	var control []byte
 	if identify {
 		control = credentials.AppendCredentials(control)
@@ -172,8 +168,8 @@ func (s *socket) sendWithControl(head, body []byte, files []*Descriptor, identif
 		h.Control = &control[0]
 		h.SetControllen(len(control))
 	}
-	n, _, errno := syscall.Syscall(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&h)), flags)
-	return int(n), errno
+	sent, _, errno := syscall.Syscall(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&h)), flags)
+	return int(sent), errno
 }
 
 func numbers(files []*Descriptor) []int {

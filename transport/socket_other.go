@@ -74,7 +74,7 @@ func readControl(control []byte, flags int, in *incoming) error {
 
 func (s *socket) drained() bool { return true } // what was sent lies with the receiver, out of sight
 
-func (s *socket) transmit(head, body []byte, files []*Descriptor, _, wait bool) (int, error) {
+func (s *socket) transmit(p parts, files []*Descriptor, _, wait bool) (int, error) {
 	if wait {
 		poll := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
 		unix.Poll(poll, waitMicros/1000)
@@ -88,7 +88,7 @@ func (s *socket) transmit(head, body []byte, files []*Descriptor, _, wait bool) 
 		control = unix.UnixRights(fds...)
 	}
 	for {
-		n, err := unix.SendmsgBuffers(s.fd, [][]byte{head, body}, control, nil, unix.MSG_DONTWAIT|noSignalFlag)
+		n, err := unix.SendmsgBuffers(s.fd, p[:], control, nil, unix.MSG_DONTWAIT|noSignalFlag)
 		switch err {
 		case nil:
 			return n, nil

@@ -44,13 +44,11 @@ func (c *Connection) pack(m *Dictionary) (*outgoing, error) {
 		misuse("a message must be a dictionary.")
 	}
 	o := newOutgoing()
-	body, files, shared, err := encodeShared(o.memory, m, c.sendLimits.Load())
-	o.memory = body[:0]
-	if err != nil {
+	if err := encodeFrame(&o.frame, o.memory, m, c.sendLimits.Load()); err != nil {
 		o.recycle()
 		return nil, err
 	}
-	o.frame.Kind, o.frame.Body, o.frame.Files, o.frame.Beside = frameMessage, body, files, shared
+	o.frame.Kind, o.memory = frameMessage, o.frame.Body[:0]
 	return o, nil
 }
 

@@ -21,28 +21,42 @@ var (
 // error b comes back as it was and the caller owns nothing. The message is a
 // snapshot: d may change afterwards (R141). lim has its defaults filled in.
 func encodeMessage(b []byte, d *Dictionary, lim *Limits) ([]byte, []*transport.Descriptor, error) {
-	b, files, _, err := encodeShared(b, d, lim)
-	return b, files, err
+	e := encoder{b: b, lim: lim, inlaid: true}
+	if err := e.message(d); err != nil {
+		return b, nil, err
+	}
+	return e.b, e.files, nil
 }
 
-// encodeShared is encodeMessage and says what the bytes beside the body count for
-// while the message is queued.
-func encodeShared(b []byte, d *Dictionary, lim *Limits) (body []byte, files []*transport.Descriptor, beside int, err error) {
-	e := encoder{b: b, start: len(b), lim: lim, elements: lim.MaxElements - 1, shareFrom: lim.SharedDataFrom}
-	err = e.message(d)
-	if over, ok := err.(*LimitError); ok && over.Limit == "MaxDescriptors" && e.data > 0 {
-		// Data can do without a descriptor.
-		e = encoder{b: b, start: len(b), lim: lim, elements: lim.MaxElements - 1, shareFrom: math.MaxInt}
-		err = e.message(d)
+// encodeFrame is encodeMessage to an empty b for a frame: a long piece of data in the message
+// lies beside its Body, and what is shared counts while the frame is queued.
+func encodeFrame(f *transport.Frame, b []byte, d *Dictionary, lim *Limits) error {
+	e := encoder{b: b, lim: lim}
+	if err := e.message(d); err != nil {
+		return err
 	}
-	if err != nil {
-		return b, nil, 0, err
-	}
-	return e.b, e.files, min(e.shared, lim.MaxQueuedBytes/2), nil
+	f.Body, f.Files, f.Beside = e.b, e.files, min(e.shared, lim.MaxQueuedBytes/2)
+	f.Inlay, f.InlayAt = e.inlay, e.inlayAt
+	return nil
 }
+
+// inlayFrom is from how many bytes on data is written from where it lies: shorter data is
+// in the same piece with what is sent before and after.
+const inlayFrom = 16 << 10
 
 // message closes what it attached if it fails.
 func (e *encoder) message(d *Dictionary) error {
+	before := *e
+	err := e.all(d, e.lim.SharedDataFrom)
+	if over, ok := err.(*LimitError); ok && over.Limit == "MaxDescriptors" && e.data > 0 {
+		*e = before
+		err = e.all(d, math.MaxInt) // data can do without a descriptor
+	}
+	return err
+}
+
+func (e *encoder) all(d *Dictionary, shareFrom int) error {
+	e.start, e.elements, e.shareFrom = len(e.b), e.lim.MaxElements-1, shareFrom
 	err := e.dictionary(d, e.lim.MaxDepth)
 	if err == nil {
 		err = e.room(0)
@@ -61,6 +75,9 @@ type encoder struct {
 	files    []*transport.Descriptor
 	elements int // values still allowed
 	lim      *Limits
+	inlay    []byte // data that is not in b, but belongs
+	inlayAt  int    // there
+	inlaid   bool   // there is one, or is not to be one
 
 	shareFrom int // from how many bytes on data is shared
 	shared    int // bytes of shared data and shared memory
@@ -113,7 +130,7 @@ func (e *encoder) enter(n, depth int) error {
 
 // room says whether n bytes more are within the limit.
 func (e *encoder) room(n int) error {
-	if n > e.lim.MaxMessageSize-(len(e.b)-e.start) {
+	if n > e.lim.MaxMessageSize-(len(e.b)-e.start)-len(e.inlay) {
 		return &LimitError{"MaxMessageSize", e.lim.MaxMessageSize}
 	}
 	return nil
@@ -178,7 +195,13 @@ func (e *encoder) dataOf(v *value) error {
 		}
 		return err
 	}
-	e.b = wire.AppendData(e.b, v.plainData())
+	plain := v.plainData()
+	if e.inlaid || len(plain) < inlayFrom {
+		e.b = wire.AppendData(e.b, plain)
+		return nil
+	}
+	e.b = wire.AppendDataHeader(e.b, len(plain))
+	e.inlay, e.inlayAt, e.inlaid = bytesOf(plain), len(e.b)-e.start, true
 	return nil
 }
 

@@ -1,10 +1,12 @@
 package xpc
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -168,6 +170,47 @@ func TestEncodingIntoRoomAllocatesNothing(t *testing.T) {
 		}
 	}); allocs != 0 {
 		t.Errorf("encoding took %v allocations, want none", allocs)
+	}
+}
+
+// Long data is written from where it lies: the frame has the same bytes, in pieces, and the
+// limits count them all.
+func TestLongDataIsInlaid(t *testing.T) {
+	long, longer := bytes.Repeat([]byte{1}, inlayFrom), bytes.Repeat([]byte{2}, 3*inlayFrom)
+	for _, c := range []struct {
+		why   string
+		m     func(d *Dictionary)
+		inlay int
+	}{
+		{"none is long", func(d *Dictionary) { d.SetData("a", long[1:]) }, 0},
+		{"the last value", func(d *Dictionary) { d.SetString("s", "x"); d.SetData("a", long) }, len(long)},
+		{"the first value", func(d *Dictionary) { d.SetData("a", long); d.SetString("s", "x") }, len(long)},
+		{"the first of two", func(d *Dictionary) { d.SetData("a", long); d.SetData("b", longer) }, len(long)},
+		{"within others", func(d *Dictionary) {
+			d.Set("in", NewArray(Int64(1), NewData(longer), Int64(2)))
+			d.SetInt64("i", 3)
+		}, len(longer)},
+	} {
+		d := NewDictionary()
+		c.m(d)
+		whole, _, err := encodeMessage(nil, d, &defaultLimits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, lim := range []int{len(whole), len(whole) - 1} {
+			limits := Limits{MaxMessageSize: lim}.withDefaults()
+			var f transport.Frame
+			err := encodeFrame(&f, nil, d, &limits)
+			if fits := lim == len(whole); (err == nil) != fits {
+				t.Errorf("%s: a limit of %d for %d bytes: %v", c.why, lim, len(whole), err)
+			}
+			if err != nil {
+				continue
+			}
+			if got := slices.Concat(f.Body[:f.InlayAt], f.Inlay, f.Body[f.InlayAt:]); !bytes.Equal(got, whole) || len(f.Inlay) != c.inlay {
+				t.Errorf("%s: an inlay of %d bytes, want %d; the whole is equal: %v", c.why, len(f.Inlay), c.inlay, bytes.Equal(got, whole))
+			}
+		}
 	}
 }
 

@@ -207,7 +207,7 @@ func (o *outgoing) recycle() {
 	outgoings.Put(o)
 }
 
-func (o *outgoing) size() int { return transport.HeaderSize + len(o.frame.Body) + o.frame.Beside }
+func (o *outgoing) size() int { return o.frame.Size() + o.frame.Beside }
 
 // submit steps with o as the message of the event; c.mu is held.
 func (c *Connection) submit(ev lifecycle.Event, o *outgoing) {

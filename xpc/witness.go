@@ -65,7 +65,7 @@ type witness struct {
 
 // size is how many bytes of the stream a frame is. Frames would be the wrong thing to
 // count: one that somebody else began could hold the next ones of this program as its body.
-func size(f *transport.Frame) uint64 { return uint64(transport.HeaderSize + len(f.Body)) }
+func size(f *transport.Frame) uint64 { return uint64(f.Size()) }
 
 // speaks notes who wrote a frame; Receive alone calls it.
 func (l *link) speaks(f *transport.Frame) {

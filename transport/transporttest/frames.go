@@ -20,6 +20,7 @@ var frameTests = []test{
 	{"SplitWithDescriptors", splitWithDescriptors},
 	{"ByteByByte", byteByByte},
 	{"SlowReader", slowReader},
+	{"Inlays", inlays},
 	{"LongestFrame", longestFrame},
 	{"BothWaysAtOnce", bothWaysAtOnce},
 	{"Callers", callers},
@@ -184,6 +185,48 @@ func slowReader(t *testing.T, m Medium) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Error("the bytes differ: a short write must go on where it stopped")
+	}
+	Eventually(t, "nothing is queued after all has been read", func() bool { return c.Queued() == 0 })
+}
+
+// inlays are parts of a body that lie elsewhere: the bytes are those of the whole, short
+// writes go on within each part, and what is before and after is not mixed up.
+func inlays(t *testing.T, m Medium) {
+	c, peer := m.Raw(t, none)
+	defer c.Close()
+	defer peer.Close()
+	record(c)
+	var want []byte
+	id := uint64(0)
+	for _, before := range []int{0, 5, 20_000} {
+		for _, long := range []int{1, 16 << 10, 64 << 10, 300_000} {
+			for _, after := range []int{0, 7, 20_000} {
+				id++
+				whole := pattern(id, before+long+after)
+				want = append(want, frame(id, whole)...)
+				body := append(append([]byte(nil), whole[:before]...), whole[before+long:]...)
+				f := &transport.Frame{ID: id, Body: body, Inlay: whole[before : before+long], InlayAt: before}
+				if f.Size() != transport.HeaderSize+len(whole) {
+					t.Errorf("the frame has %d bytes, want %d", f.Size(), transport.HeaderSize+len(whole))
+				}
+				if kept := c.Append(f); !kept {
+					clear(body) // the memory is the caller's again
+				}
+				id++
+				want = append(want, frame(id, []byte("short"))...)
+				send(c, &transport.Frame{ID: id, Body: []byte("short")})
+			}
+		}
+	}
+	if n := c.Queued(); n == 0 || n > len(want) {
+		t.Errorf("%d bytes are queued of %d", n, len(want))
+	}
+	got := make([]byte, len(want))
+	if err := readFull(peer, got, 1777); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("the bytes differ")
 	}
 	Eventually(t, "nothing is queued after all has been read", func() bool { return c.Queued() == 0 })
 }

@@ -68,8 +68,11 @@ func AppendString[T string | []byte](b []byte, s T) []byte {
 
 // AppendData appends bytes; more than 4 GiB panics.
 func AppendData[T string | []byte](b []byte, data T) []byte {
-	return append(appendLength(b, len(data), 0xc4, 0xc5, 0xc6), data...)
+	return append(AppendDataHeader(b, len(data)), data...)
 }
+
+// AppendDataHeader appends what comes before n bytes of data.
+func AppendDataHeader(b []byte, n int) []byte { return appendLength(b, n, 0xc4, 0xc5, 0xc6) }
 
 // AppendUUID appends the 16 bytes of a UUID.
 func AppendUUID(b []byte, u [16]byte) []byte {
