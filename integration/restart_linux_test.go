@@ -248,6 +248,34 @@ func TestRestart_KilledAsAProcessEnds(t *testing.T) {
 	}
 }
 
+// The same while a job is unloaded: the registry that comes next goes on with that, or has
+// the job as it was.
+func TestRestart_KilledAsAJobIsUnloaded(t *testing.T) {
+	for lost, written := 0, 0; lost <= written && !t.Failed(); lost++ {
+		t.Run(fmt.Sprintf("%d lost", lost), func(t *testing.T) {
+			s := supervise(t, theService)
+			c := s.to(serviceName)
+			pid := c.pid("it runs")
+			c.Cancel()
+			c.wants("cancelled", invalid)
+			before := len(s.records())
+			s.unload(theService)
+			s.crash()
+			all := s.records()
+			written = len(all) - before
+			s.truncate(all[len(all)-1-lost])
+			s.start()
+			loaded := s.tool(bootstrap.OpList, bootstrap.KeyLabel, theService.label).GetArray(bootstrap.KeyJobs).Count() > 0
+			if loaded != (lost == written) {
+				t.Errorf("loaded is %v, with %d of %d records lost", loaded, lost, written)
+			}
+			if loaded && s.to(serviceName).pid("a client comes") == pid {
+				t.Error("who has ended has answered")
+			}
+		})
+	}
+}
+
 // A job that has become somebody else cannot reach the registry's folder. It is the
 // job all the same when it comes back: it gives its name up, and has it again.
 func TestRestart_AsSomebodyElse(t *testing.T) {

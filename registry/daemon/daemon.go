@@ -43,14 +43,15 @@ type daemon struct {
 	lookSoon   bool        // it is armed for that
 	watcher    *watcher    // of those paths, or nil
 
-	manager  *handover.Manager
-	store    *handover.Store // what outlives the process; nil for nothing
-	door     *os.File        // the registry's own socket
-	restored bool            // from what an earlier daemon has left
-	seen     []string        // labels of the jobs that an earlier daemon was started with
-	absent   map[string]*absence
-	lastKept uint64
-	lost     int // sockets that an earlier daemon had and that did not come
+	manager   *handover.Manager
+	store     *handover.Store // what outlives the process; nil for nothing
+	door      *os.File        // the registry's own socket
+	restored  bool            // from what an earlier daemon has left
+	restoring bool            // some jobs are not yet as they were
+	seen      []string        // labels of the jobs that an earlier daemon was started with
+	absent    map[string]*absence
+	lastKept  uint64
+	lost      int // sockets that an earlier daemon had and that did not come
 
 	pins    int // of all clients
 	attests int // of all clients, under way

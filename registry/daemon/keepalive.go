@@ -10,7 +10,7 @@ import (
 // consider tells the job's machine whether it is to be kept running (R218, R219).
 // What the last run came to is to be known before the machine hears of its end.
 func (d *daemon) consider(j *job) {
-	if d.closing {
+	if d.closing || d.restoring { // then all are considered at the end
 		return
 	}
 	why := d.whyKept(j, j.exited, j.status)

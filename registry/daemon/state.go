@@ -208,7 +208,7 @@ func (d *daemon) restore(held *handover.Held) error {
 		d.store.Put(placeKey, placeRecord{d.home.path})
 		return nil // what is not taken is dropped
 	}
-	d.restored = true
+	d.restored, d.restoring = true, true
 	json.Unmarshal(held.Records[seenKey], &d.seen)
 	d.restoreJobs(held)
 	records := map[string]*jobRecord{}
@@ -222,6 +222,7 @@ func (d *daemon) restore(held *handover.Held) error {
 	for _, label := range slices.Sorted(maps.Keys(d.jobs)) {
 		d.resume(d.jobs[label], records[label], held)
 	}
+	d.restoring = false
 	for _, j := range d.jobs {
 		d.consider(j)
 	}
@@ -375,6 +376,7 @@ func (d *daemon) resume(j *job, r *jobRecord, held *handover.Held) {
 		j.log.Warn("its process ended meanwhile")
 		j.exited = false
 		d.tell(j, launch.Exited)
+		d.resetNames(j)
 	}
 	if d.jobs[j.file.Label] == j {
 		d.saveJob(j)

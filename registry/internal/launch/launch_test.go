@@ -344,13 +344,14 @@ func everyHistory(t *testing.T, m Machine) {
 	begin := world{m: m, watching: true, armed: -1}
 	seen := map[world]bool{begin: true}
 	for queue := []world{begin}; len(queue) > 0; queue = queue[1:] {
-		for _, made := range []bool{false, true} {
+		for _, meanwhile := range []Event{Run, Started, Exited} {
 			next := queue[0]
-			if next.removed || made && !next.starting {
+			if meanwhile != Run && !next.possible(meanwhile) {
 				continue
 			}
-			if err := next.restart(made); err != nil {
-				t.Fatalf("from %+v, the daemon is restarted (process made: %v): %v", queue[0], made, err)
+			next.removed = false // the daemon may have ended before it did so
+			if err := next.restart(meanwhile); err != nil {
+				t.Fatalf("from %+v, the daemon is restarted (meanwhile: %v): %v", queue[0], meanwhile, err)
 			}
 			if !seen[next] {
 				seen[next] = true
@@ -429,19 +430,25 @@ func (w *world) step(ev Event) error {
 	return w.settled()
 }
 
-// restart is what another daemon does with what this one has left. made: the process
-// that was being started is there.
-func (w *world) restart(made bool) error {
+// restart is what another daemon does with what this one has left. Meanwhile the process
+// that was being started has Started, or the one that ran has Exited; Run is neither.
+func (w *world) restart(meanwhile Event) error {
 	left := w.m.Memory()
 	w.m = Machine{Throttle: w.m.Throttle, ExitTimeout: w.m.ExitTimeout, Pace: w.m.Pace, Once: w.m.Once}
 	w.armed, w.starting = -1, false
-	if made {
+	switch meanwhile {
+	case Started:
 		w.process, w.ran, w.last = true, true, w.now
+	case Exited:
+		w.process = false
 	}
 	for _, e := range w.m.Resume(left, w.process, w.now) {
 		if err := w.carryOut(e); err != nil {
 			return err
 		}
+	}
+	if meanwhile == Exited {
+		return w.step(Exited)
 	}
 	return w.settled()
 }

@@ -21,7 +21,11 @@ func (m *Machine) Resume(k Memory, alive bool, now time.Duration) []Effect {
 	m.state, m.unload, m.wanted, m.asked, m.again = k.State, k.Unload, k.Wanted, k.Asked, k.Again
 	m.notBefore, m.keepAfter, m.timerAt = k.NotBefore, k.KeepAfter, k.TimerAt
 	switch {
-	case m.state == Waiting, m.state == Killing:
+	case m.state == Gone: // the daemon ended before it had removed the job
+		return m.gone()
+	case m.state == Stopping && !alive && m.patient():
+		return nil
+	case m.state == Waiting, m.state == Killing, m.state == Stopping && !alive:
 		return []Effect{{Kind: Arm, At: m.timerAt}}
 	case m.state == Starting && alive:
 		return m.Step(now, Started)
