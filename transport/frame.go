@@ -3,7 +3,6 @@ package transport
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/openxpc/openxpc/credentials"
 )
@@ -14,6 +13,9 @@ const HeaderSize = 16
 // MaxDescriptors is the most descriptors one frame can carry: the kernel's own
 // bound for one message on a Unix socket.
 const MaxDescriptors = 253
+
+// MaxInlayAt is how much of a frame's body there can be before its inlay.
+const MaxInlayAt = 4 << 10
 
 // Frame is one unit of traffic. Kind, Flags and ID mean nothing to this package.
 //
@@ -28,7 +30,8 @@ type Frame struct {
 	Files []*Descriptor
 
 	// Inlay is, of a sent frame, a long part of the body that lies elsewhere and is never
-	// written to: it leaves between Body's first InlayAt bytes and the rest, uncopied.
+	// written to: it leaves between Body's first InlayAt bytes, at most MaxInlayAt, and the
+	// rest, uncopied.
 	Inlay   []byte
 	InlayAt int
 	// Beside is, of a sent frame, how many bytes it counts for in Queued beside its
@@ -50,12 +53,6 @@ type Frame struct {
 func (f *Frame) Size() int { return HeaderSize + f.bodySize() }
 
 func (f *Frame) bodySize() int { return len(f.Body) + len(f.Inlay) }
-
-// join makes the whole body one piece, in memory of its own.
-func (f *Frame) join() {
-	f.Body = slices.Concat(f.Body[:f.InlayAt], f.Inlay, f.Body[f.InlayAt:])
-	f.Inlay, f.InlayAt = nil, 0
-}
 
 // Options bound what a peer can make a Conn do. The zero value of a field means its default.
 type Options struct {

@@ -103,20 +103,20 @@ func (c *Conn) Append(f *Frame) (kept bool) {
 		return false
 	}
 	kept = len(f.Body) >= copyBelow
-	if kept && len(f.Inlay) > 0 {
-		f.join()
+	gathered := f.Body // in the segment's head
+	if kept {
+		gathered = f.Body[:f.InlayAt]
 	}
-	s := w.segmentFor(f)
-	s.head = appendHeader(s.head, f)
+	s := w.segmentFor(f, len(gathered))
+	s.head = append(appendHeader(s.head, f), gathered...)
 	switch {
+	case len(f.Inlay) > 0 && kept:
+		s.body, s.tail = f.Inlay, f.Body[f.InlayAt:]
+	case len(f.Inlay) > 0:
+		rest := len(s.head) - len(f.Body) + f.InlayAt
+		s.head, s.body, s.tail = s.head[:rest], f.Inlay, s.head[rest:]
 	case kept:
 		s.body = f.Body
-	case len(f.Inlay) > 0:
-		s.head = append(s.head, f.Body[:f.InlayAt]...)
-		s.body = f.Inlay
-		s.tail = append(s.head, f.Body[f.InlayAt:]...)[len(s.head):]
-	default:
-		s.head = append(s.head, f.Body...)
 	}
 	if len(f.Files) > 0 {
 		s.files = f.Files
@@ -131,22 +131,18 @@ func (c *Conn) Append(f *Frame) (kept bool) {
 	return kept
 }
 
-// segmentFor returns the segment that f goes to: the last one, unless it is full
-// or f must be the first frame of its segment.
-func (w *outbox) segmentFor(f *Frame) *segment {
-	short := len(f.Body) < copyBelow
-	if n := len(w.segs); n > 0 {
-		s := &w.segs[n-1]
-		room := cap(s.head) - len(s.head) - HeaderSize
-		if short {
-			room -= len(f.Body)
-		}
+// segmentFor returns the segment that f goes to, with n bytes beside its header in the
+// head: the last one, unless it is full or f must be the first frame of its segment.
+func (w *outbox) segmentFor(f *Frame, n int) *segment {
+	if i := len(w.segs) - 1; i >= 0 {
+		s := &w.segs[i]
+		room := cap(s.head) - len(s.head) - HeaderSize - n
 		if s.body == nil && len(f.Files) == 0 && !f.Identify && room >= 0 {
 			return s
 		}
 	}
 	s := segment{}
-	if short {
+	if n > 0 || len(f.Body) < copyBelow {
 		s.head, s.pooled = outBuffers.Get().(*outBuffer)[:0], true
 	}
 	w.segs = append(w.segs, s)
@@ -372,8 +368,9 @@ func (c *Conn) sendAll(batch []segment, mayWait bool) (left, sent int, err error
 		for s.size() > 0 {
 			piece, tail := s.body, s.tail
 			wait := mayWait && len(s.body) > 0 && !c.ended.Load()
-			if wait && len(piece) > waitedPiece {
-				piece, tail = piece[:waitedPiece], nil
+			if wait {
+				piece = piece[:min(len(piece), waitedPiece)]
+				tail = tail[:min(len(tail), waitedPiece-len(piece))]
 			}
 			n, err := c.m.send(parts{s.head, piece, tail}, s.files, s.identify, wait)
 			if err != nil {
@@ -416,6 +413,9 @@ func (s *segment) advance(n int) {
 	n -= len(s.head)
 	took := min(n, len(s.body))
 	s.head, s.body, s.tail = s.head[:0], s.body[took:], s.tail[n-took:]
+	if len(s.body) == 0 && len(s.tail) > 0 {
+		s.body, s.tail = s.tail, nil // which may be long, too
+	}
 }
 
 // settle accounts for a round and says what follows, with the next batch if

@@ -134,7 +134,7 @@ func (s *socket) bound(option int) bool {
 
 func (s *socket) sendOnce(p parts, files []*Descriptor, identify bool, flags uintptr) (int, syscall.Errno) {
 	if b, alone := p.alone(); alone && len(files) == 0 && !identify {
-		if len(b) <= copyBelow {
+		if len(b) <= copyBelow && flags&unix.MSG_DONTWAIT != 0 {
 			// Short, and it never waits: the scheduler need not be told.
 			n, _, errno := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), flags, 0, 0)
 			return int(n), errno

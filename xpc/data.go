@@ -16,6 +16,7 @@ import (
 type Data struct {
 	bytes  string  // a string, because data lies in containers unboxed, as strings do
 	shared *region // in place of bytes; nil mostly
+	lent   bool    // bytes are not to be kept for long: they lie in something larger, or in what can be written to
 
 	copied atomic.Pointer[region] // of bytes, made when they were sent first; nil mostly
 }
@@ -83,8 +84,8 @@ func (d *Data) Bytes() []byte {
 
 // CopyBytes copies into dst what lies from offset off on, as much as dst holds,
 // and returns how much that was (xpc_data_get_bytes, R23). An offset beyond the
-// end, or below zero, copies nothing. Received data that is not mapped is read and
-// stays unmapped: to look at a few pages of a large one is cheaper so.
+// end, or below zero, copies nothing. Large data that is not mapped is read and stays
+// unmapped, as that is cheaper for a few pages, unless many short pieces are asked for.
 func (d *Data) CopyBytes(off int, dst []byte) int {
 	if d == nil || off < 0 || off >= d.Len() {
 		return 0
@@ -96,7 +97,7 @@ func (d *Data) CopyBytes(off int, dst []byte) int {
 }
 
 // ReadAt is CopyBytes as [io.ReaderAt] has it, so that [io.NewSectionReader] reads
-// through data of any size without mapping it. The error is io.EOF if there is less
+// through data of any size, in pieces of 4 KiB and more without mapping it. The error is io.EOF if there is less
 // than p holds, and another if off is below zero.
 func (d *Data) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {

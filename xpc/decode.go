@@ -26,8 +26,9 @@ func decodeCounted(d *Dictionary, body []byte, files []*transport.Descriptor, li
 		c:     wire.NewCursor(body, len(files), wire.Limits{Depth: lim.MaxDepth, Elements: lim.MaxElements}),
 		files: files,
 		lim:   lim,
+		size:  len(body),
 	}
-	if err := dec.message(d, len(body), lim); err != nil {
+	if err := dec.message(d, lim); err != nil {
 		for _, f := range files {
 			f.Close()
 		}
@@ -49,14 +50,15 @@ type decoder struct {
 	regions []*region               // new ones
 	spent   []*transport.Descriptor // those of files that are not needed
 	lim     *Limits
+	size    int // of the body
 
 	values int
 	shared int // bytes
 }
 
-func (dec *decoder) message(d *Dictionary, size int, lim *Limits) error {
-	if size > lim.MaxMessageSize {
-		return &wire.Error{Problem: fmt.Sprintf("%d bytes, the limit MaxMessageSize is %d", size, lim.MaxMessageSize)}
+func (dec *decoder) message(d *Dictionary, lim *Limits) error {
+	if dec.size > lim.MaxMessageSize {
+		return &wire.Error{Problem: fmt.Sprintf("%d bytes, the limit MaxMessageSize is %d", dec.size, lim.MaxMessageSize)}
 	}
 	if n := len(dec.files); n > lim.MaxDescriptors {
 		return &wire.Error{Problem: fmt.Sprintf("%d descriptors, the limit MaxDescriptors is %d", n, lim.MaxDescriptors)}
@@ -135,10 +137,12 @@ func (dec *decoder) value(v *value, k *kin) error {
 	case wire.KindString:
 		*v = textValue(TypeString, textOf(t.Bytes))
 	case wire.KindData:
+		lent := 2*len(t.Bytes) < dec.size
 		if len(t.Bytes) >= sharedDataFrom { // it may be sent on, and then is shared
-			*v = objectValue(&Data{bytes: textOf(t.Bytes)})
+			*v = objectValue(&Data{bytes: textOf(t.Bytes), lent: lent})
 		} else {
 			*v = textValue(TypeData, textOf(t.Bytes))
+			v.lent = lent
 		}
 	case wire.KindUUID:
 		*v = textValue(TypeUUID, textOf(t.Bytes))

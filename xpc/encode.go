@@ -44,6 +44,8 @@ func encodeFrame(f *transport.Frame, b []byte, d *Dictionary, lim *Limits) error
 // in the same piece with what is sent before and after.
 const inlayFrom = 16 << 10
 
+const longestDataHeader = 5
+
 // message closes what it attached if it fails.
 func (e *encoder) message(d *Dictionary) error {
 	before := *e
@@ -195,8 +197,8 @@ func (e *encoder) dataOf(v *value) error {
 		}
 		return err
 	}
-	plain := v.plainData()
-	if e.inlaid || len(plain) < inlayFrom {
+	plain, lent := v.plainData(), v.lent || d != nil && d.lent
+	if e.inlaid || lent || len(plain) < inlayFrom || len(e.b)-e.start > transport.MaxInlayAt-longestDataHeader {
 		e.b = wire.AppendData(e.b, plain)
 		return nil
 	}

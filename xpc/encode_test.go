@@ -176,6 +176,20 @@ func TestEncodingIntoRoomAllocatesNothing(t *testing.T) {
 // Long data is written from where it lies: the frame has the same bytes, in pieces, and the
 // limits count them all.
 func TestLongDataIsInlaid(t *testing.T) {
+	received := func(data []byte, beside int) *Dictionary {
+		d, got := NewDictionary(), &Dictionary{}
+		d.SetData("a", data)
+		d.SetString("beside", strings.Repeat("x", beside))
+		limits := Limits{SharedDataFrom: 1 << 30}.withDefaults()
+		body, _, err := encodeMessage(nil, d, &limits)
+		if err == nil {
+			_, err = decodeMessage(got, body, nil, &limits)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
 	long, longer := bytes.Repeat([]byte{1}, inlayFrom), bytes.Repeat([]byte{2}, 3*inlayFrom)
 	for _, c := range []struct {
 		why   string
@@ -186,6 +200,15 @@ func TestLongDataIsInlaid(t *testing.T) {
 		{"the last value", func(d *Dictionary) { d.SetString("s", "x"); d.SetData("a", long) }, len(long)},
 		{"the first value", func(d *Dictionary) { d.SetData("a", long); d.SetString("s", "x") }, len(long)},
 		{"the first of two", func(d *Dictionary) { d.SetData("a", long); d.SetData("b", longer) }, len(long)},
+		{"behind too much else", func(d *Dictionary) { d.SetString("s", strings.Repeat("x", transport.MaxInlayAt)); d.SetData("a", long) }, 0},
+		{"before more than itself", func(d *Dictionary) { d.SetData("a", long); d.SetString("s", strings.Repeat("x", 100_000)) }, len(long)},
+		{"most of what was received", func(d *Dictionary) { d.Set("a", received(long, 100).Get("a")) }, len(long)},
+		// It would keep all of what was received in memory, and a limit count its own size.
+		{"a part of what was received", func(d *Dictionary) { d.Set("a", received(long, len(long)).Get("a")) }, 0},
+		{"a copy of such a container", func(d *Dictionary) { d.Set("in", Copy(received(long, len(long)))) }, 0},
+		{"a long part of what was received", func(d *Dictionary) {
+			d.Set("a", received(bytes.Repeat(longer, 4), 13*len(long)).Get("a"))
+		}, 0},
 		{"within others", func(d *Dictionary) {
 			d.Set("in", NewArray(Int64(1), NewData(longer), Int64(2)))
 			d.SetInt64("i", 3)
@@ -193,12 +216,13 @@ func TestLongDataIsInlaid(t *testing.T) {
 	} {
 		d := NewDictionary()
 		c.m(d)
-		whole, _, err := encodeMessage(nil, d, &defaultLimits)
+		inline := Limits{SharedDataFrom: 1 << 30}.withDefaults()
+		whole, _, err := encodeMessage(nil, d, &inline)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, lim := range []int{len(whole), len(whole) - 1} {
-			limits := Limits{MaxMessageSize: lim}.withDefaults()
+			limits := Limits{MaxMessageSize: lim, SharedDataFrom: 1 << 30}.withDefaults()
 			var f transport.Frame
 			err := encodeFrame(&f, nil, d, &limits)
 			if fits := lim == len(whole); (err == nil) != fits {

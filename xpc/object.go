@@ -69,6 +69,7 @@ func misuse(format string, args ...any) {
 type value struct {
 	kind  Type           // zero: absent
 	apart bool           // data in memory of its own
+	lent  bool           // of data, as in Data
 	named uint32         // of an entry of a dictionary, the length of its key: there is room for it here
 	num   uint64         // bool, int64, uint64, double (bits), date; of string, data and UUID the number of bytes
 	ptr   unsafe.Pointer // these bytes, nil for none; or the object that kind says, for data apart a *Data
@@ -170,7 +171,9 @@ func valueOf(o Object) value {
 		case o.shared != nil || o.Len() >= sharedDataFrom: // it may lie, or come to lie, where others can map it
 			return objectValue(o)
 		}
-		return textValue(TypeData, o.bytes)
+		v := textValue(TypeData, o.bytes)
+		v.lent = o.lent
+		return v
 	}
 	return referenceValue(o)
 }
@@ -236,7 +239,7 @@ func (v *value) object() Object {
 		return String(v.text())
 	case TypeData:
 		if !v.apart {
-			return &Data{bytes: v.text()}
+			return &Data{bytes: v.text(), lent: v.lent}
 		}
 	case TypeUUID:
 		return v.uuid()

@@ -26,6 +26,7 @@ type region struct {
 	once   sync.Once
 	mem    []byte      // the mapping, or a copy; made when somebody looks
 	mapped atomic.Bool // mem is there
+	looks  atomic.Int32
 }
 
 // regionOf copies b into a region; nil if it had better stay where it is.
@@ -75,10 +76,16 @@ func (r *region) lie(b []byte) {
 	r.mapped.Store(true)
 }
 
+const (
+	// mostLooks is how many short pieces are read before a mapping is cheaper.
+	mostLooks  = 64
+	shortPiece = 4 << 10
+)
+
 // read copies what lies from off on, all that dst holds, out of a region that is not
-// mapped; false if it is, or cannot be read.
+// mapped; false if it is, or had better be.
 func (r *region) read(off int, dst []byte) bool {
-	if r.mapped.Load() {
+	if r.mapped.Load() || len(dst) < shortPiece && r.looks.Add(1) > mostLooks {
 		return false
 	}
 	err := memory.ReadInto(dst, r.d.FD(), off)
@@ -192,7 +199,7 @@ func (s *SharedData) Freeze() (*Data, error) {
 		return s.frozen, nil
 	}
 	if s.d == nil {
-		s.frozen = &Data{bytes: textOf(s.bytes)}
+		s.frozen = &Data{bytes: textOf(s.bytes), lent: true}
 		return s.frozen, nil
 	}
 	if _, err := s.room.Lay(s.d.FD(), memory.ToRead); err != nil { // nothing that is mapped to be written to can be sealed

@@ -198,9 +198,9 @@ func inlays(t *testing.T, m Medium) {
 	record(c)
 	var want []byte
 	id := uint64(0)
-	for _, before := range []int{0, 5, 20_000} {
+	for _, before := range []int{0, 5, transport.MaxInlayAt} {
 		for _, long := range []int{1, 16 << 10, 64 << 10, 300_000} {
-			for _, after := range []int{0, 7, 20_000} {
+			for _, after := range []int{0, 7, 20_000, 300_000} {
 				id++
 				whole := pattern(id, before+long+after)
 				want = append(want, frame(id, whole)...)
