@@ -46,16 +46,16 @@ func (o outcome) pid(why string) int {
 	return int(m.GetInt64("pid"))
 }
 
-// active says whether somebody has checked the late service's name in.
-func (w *world) active() bool {
+// active says whether the job has checked the service's name in.
+func (w *world) active(j job) bool {
 	w.t.Helper()
-	all := w.tool(bootstrap.OpPrint, bootstrap.KeyLabel, lateService.label).GetDictionary(bootstrap.KeyJob)
+	all := w.tool(bootstrap.OpPrint, bootstrap.KeyLabel, j.label).GetDictionary(bootstrap.KeyJob)
 	return all.GetDictionary("endpoints").GetDictionary(serviceName).GetBool("active")
 }
 
-func (w *world) becomesActive(why string) {
+func (w *world) becomesActive(j job, why string) {
 	w.t.Helper()
-	for !w.active() {
+	for !w.active(j) {
 		if w.ctx.Err() != nil {
 			w.t.Fatalf("%s: nobody has checked the name in", why)
 		}
@@ -72,5 +72,5 @@ func TestTheFirstReplyDoesNotWaitForTheRegistry(t *testing.T) {
 		t.Errorf("%d answers, want %d", got, pid)
 	}
 	w.goOn(w.registry.Process.Pid)
-	w.becomesActive("it has told the registry")
+	w.becomesActive(lateService, "it has told the registry")
 }

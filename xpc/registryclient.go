@@ -184,10 +184,11 @@ func (r *registryClient) event(conn *Connection, o Object) {
 func (r *registryClient) lost(conn *Connection, e *Error) {
 	r.mu.Lock()
 	r.losses++
+	had := r.granted() // at once: what is answered from here on is repeated by who was answered
 	r.mu.Unlock()
 	switch e {
 	case ErrConnectionInterrupted:
-		r.repeat(conn)
+		r.repeat(conn, had)
 		return
 	case ErrConnectionInvalid:
 	default:
@@ -217,9 +218,9 @@ func (r *registryClient) find() {
 		return
 	}
 	r.connect()
-	conn := r.conn
+	conn, had := r.conn, r.granted()
 	r.mu.Unlock()
-	r.repeat(conn)
+	r.repeat(conn, had)
 }
 
 // noted is called, with r.mu held, when what was asked for after so many losses has been
@@ -230,7 +231,7 @@ func (r *registryClient) noted(losses int) {
 	case r.conn == nil:
 		time.AfterFunc(leastPause, r.find)
 	default:
-		go r.repeat(r.conn) // ends with the registry's answers
+		go r.repeat(r.conn, r.granted()) // ends with the registry's answers
 	}
 }
 
@@ -240,23 +241,32 @@ func (r *registryClient) lossesSoFar() int {
 	return r.losses
 }
 
+// grants are what a registry had granted when it was lost, for the losses-th time.
+type grants struct {
+	names  []string
+	served []*checkedIn
+	losses int
+}
+
+// granted is called with r.mu held.
+func (r *registryClient) granted() grants {
+	had := grants{names: slices.Collect(maps.Keys(r.names)), losses: r.losses}
+	if !r.orphaned { // else what is served is another process's now
+		had.served = slices.Collect(maps.Keys(r.served))
+	}
+	return had
+}
+
 // repeat asks the registry at conn's other end for all that an earlier one had
 // granted. It waits as long as that end is there; who loses it repeats anew. What is
 // asked twice comes to the same.
-func (r *registryClient) repeat(conn *Connection) {
-	r.mu.Lock()
-	names, served := slices.Collect(maps.Keys(r.names)), slices.Collect(maps.Keys(r.served))
-	if r.orphaned {
-		served = nil // they are another process's now
-	}
-	losses := r.losses
-	r.mu.Unlock()
-	for _, s := range served {
+func (r *registryClient) repeat(conn *Connection, had grants) {
+	for _, s := range had.served {
 		if r.serveAgain(conn, s) != nil {
 			return
 		}
 	}
-	r.lookUpAgain(conn, names, losses, leastPause)
+	r.lookUpAgain(conn, had.names, had.losses, leastPause)
 }
 
 // mostLate bounds the pauses before a name is asked for again that a restarted registry

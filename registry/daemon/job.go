@@ -392,13 +392,19 @@ func (d *daemon) exited(j *job, p *process) {
 	if p.retired {
 		ended = launch.Retired
 	}
-	d.tell(j, ended)
 	d.resetNames(j)
-	if j.again {
-		j.again = false
-		j.reason("path changed")
-		d.tell(j, launch.Run)
+	d.tell(j, ended)
+	d.runAgain(j)
+}
+
+// runAgain makes good for a change of the job's paths while its process ran.
+func (d *daemon) runAgain(j *job) {
+	if !j.again {
+		return
 	}
+	j.again = false
+	j.reason("path changed")
+	d.tell(j, launch.Run)
 }
 
 // resetNames ends the names that do not outlive a process of the job: their

@@ -375,8 +375,11 @@ func (d *daemon) resume(j *job, r *jobRecord, held *handover.Held) {
 	if s := j.machine.State(); j.proc == nil && (s == launch.Running || s == launch.Stopping || s == launch.Killing) {
 		j.log.Warn("its process ended meanwhile")
 		j.exited = false
-		d.tell(j, launch.Exited)
 		d.resetNames(j)
+		d.tell(j, launch.Exited)
+	}
+	if j.proc == nil {
+		d.runAgain(j)
 	}
 	if d.jobs[j.file.Label] == j {
 		d.saveJob(j)

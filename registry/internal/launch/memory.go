@@ -23,6 +23,8 @@ func (m *Machine) Resume(k Memory, alive bool, now time.Duration) []Effect {
 	switch {
 	case m.state == Gone: // the daemon ended before it had removed the job
 		return m.gone()
+	case m.state == Killing && alive: // perhaps it was not killed yet
+		return []Effect{{Kind: Kill}, {Kind: Arm, At: m.timerAt}}
 	case m.state == Stopping && !alive && m.patient():
 		return nil
 	case m.state == Waiting, m.state == Killing, m.state == Stopping && !alive:
