@@ -97,8 +97,8 @@ func (d *Data) CopyBytes(off int, dst []byte) int {
 }
 
 // ReadAt is CopyBytes as [io.ReaderAt] has it, so that [io.NewSectionReader] reads
-// through data of any size, in pieces of 4 KiB and more without mapping it. The error is io.EOF if there is less
-// than p holds, and another if off is below zero.
+// through data of any size, in pieces of 4 KiB and more without mapping it. The error is
+// io.EOF if there is less than p holds, and another if off is below zero.
 func (d *Data) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, errors.New("xpc: data is read from an offset below zero")

@@ -179,6 +179,12 @@ func slowReader(t *testing.T, m Medium) {
 	if c.Queued() == 0 {
 		t.Errorf("nothing is queued: %d bytes should not fit into the medium", len(want))
 	}
+	readSlowly(t, c, peer, want)
+}
+
+// readSlowly wants these bytes at the far end, and nothing to be queued then.
+func readSlowly(t *testing.T, c *transport.Conn, peer Wire, want []byte) {
+	t.Helper()
 	got := make([]byte, len(want))
 	if err := readFull(peer, got, 1777); err != nil {
 		t.Fatal(err)
@@ -221,14 +227,7 @@ func inlays(t *testing.T, m Medium) {
 	if n := c.Queued(); n == 0 || n > len(want) {
 		t.Errorf("%d bytes are queued of %d", n, len(want))
 	}
-	got := make([]byte, len(want))
-	if err := readFull(peer, got, 1777); err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Error("the bytes differ")
-	}
-	Eventually(t, "nothing is queued after all has been read", func() bool { return c.Queued() == 0 })
+	readSlowly(t, c, peer, want)
 }
 
 func longestFrame(t *testing.T, m Medium) {
